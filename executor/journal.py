@@ -1,0 +1,84 @@
+"""The journal: what a run records, and what a resumed run finds recorded.
+
+Write-ahead rule: `append` only orders an event; `flush` returns when all that was appended is durable. The engine
+flushes before every outgoing call, so a call's start is durable before the call, and each result is durable before
+anything downstream is asked to work on it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from executor.errors import RepeatedKey
+from executor.events import RESULT_TYPES, Event, RecordedEvent
+
+
+class Journal(Protocol):
+    """Records the events of one execution, in order."""
+
+    def result_of(self, key: str) -> RecordedEvent | None:
+        """The recorded result (`agent.completed`, `agent.failed` or `decision`) under this key, from any attempt."""
+
+    def calls_without_result(self) -> Sequence[RecordedEvent]:
+        """The `agent.started` events of earlier attempts whose call has no recorded result: outcome unknown."""
+
+    def append(self, event: Event) -> int:
+        """Put the event next in order and return its position. Raises `RepeatedKey`, `JournalClosed`."""
+
+    async def flush(self) -> None:
+        """Return once everything appended is durable. Raises `JournalClosed` when it cannot become so."""
+
+
+class RecordedPast:
+    """What earlier attempts recorded, indexed by checkpoint key. The in-memory and the database journal share it."""
+
+    def __init__(self, recorded: Iterable[RecordedEvent] = ()) -> None:
+        self._results: dict[str, RecordedEvent] = {}
+        self._started: dict[str, RecordedEvent] = {}
+        self.last_position = 0
+        for entry in recorded:
+            self.last_position = max(self.last_position, entry.position)
+            if entry.event.key is None:
+                continue
+            if entry.event.type in RESULT_TYPES:
+                self._results[entry.event.key] = entry
+            elif entry.event.type == "agent.started":
+                self._started[entry.event.key] = entry
+
+    def result_of(self, key: str) -> RecordedEvent | None:
+        return self._results.get(key)
+
+    def calls_without_result(self) -> list[RecordedEvent]:
+        return [entry for key, entry in self._started.items() if key not in self._results]
+
+    def add(self, event: Event) -> int:
+        """Take a new event into the index; a key that already has a result is refused."""
+        if event.key is not None and event.type in RESULT_TYPES:
+            if event.key in self._results:
+                raise RepeatedKey(f"The checkpoint {event.key!r} already has a result.")
+            self._results[event.key] = RecordedEvent(event, self.last_position + 1)
+        self.last_position += 1
+        return self.last_position
+
+
+class InMemoryJournal:
+    """A journal in a list. `events` can be handed to another run, whole or any prefix of it, to resume from."""
+
+    def __init__(self, recorded: Iterable[RecordedEvent] = ()) -> None:
+        self.events: list[RecordedEvent] = list(recorded)
+        self._past = RecordedPast(self.events)
+        self._unfinished = self._past.calls_without_result()
+        self.flushes = 0
+
+    def result_of(self, key: str) -> RecordedEvent | None:
+        return self._past.result_of(key)
+
+    def calls_without_result(self) -> Sequence[RecordedEvent]:
+        return self._unfinished
+
+    def append(self, event: Event) -> int:
+        position = self._past.add(event)
+        self.events.append(RecordedEvent(event, position))
+        return position
+
+    async def flush(self) -> None:
+        self.flushes += 1

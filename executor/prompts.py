@@ -1,0 +1,28 @@
+"""How a prompt is put together from a task and what reaches an agent."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from executor.json_types import Json
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A value under the heading an agent sees it by: an upstream block's label, an agent's name, or `Input`."""
+
+    label: str
+    value: Json
+
+
+def write_prompt(*, task: str, deliveries: Iterable[Delivery], instruction: str = "") -> str:
+    """The task first, each delivery under its heading, the instruction last. Empty parts are left out."""
+    parts = [task.strip()]
+    parts += [f"## {delivery.label}\n{as_text(delivery.value)}" for delivery in deliveries]
+    parts.append(instruction.strip())
+    return "\n\n".join(part for part in parts if part)
+
+
+def as_text(value: Json) -> str:
+    """A string as it is; anything else as indented JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
