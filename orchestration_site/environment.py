@@ -1,0 +1,116 @@
+"""What the operator sets: every variable of the environment with its type, default and meaning.
+
+Read from the process environment and from `.env` beside `manage.py`; the environment wins. A wrong value stops the
+start with a sentence for each.
+"""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+CommaList = Annotated[list[str], NoDecode]
+
+
+class Environment(BaseSettings):
+    """The variables. A field's name in capitals is the variable's name."""
+
+    model_config = SettingsConfigDict(env_file=BASE_DIR / ".env", extra="ignore", env_ignore_empty=True)
+
+    host: str = Field(default="127.0.0.1", description="Address that the web server listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that the web server listens on.")
+    allowed_hosts: CommaList = Field(
+        default=[], description="Host names that this site answers to, with commas between; loopback always."
+    )
+    csrf_trusted_origins: CommaList = Field(
+        default=[], description="Origins (https://…) that browsers may post from, when a proxy ends TLS."
+    )
+    data_dir: Path = Field(
+        default=BASE_DIR / "var", description="Folder for everything that is written: database, keys, locks."
+    )
+    admin_password: SecretStr | None = Field(
+        default=None, description="Password of the user admin. Without it one is generated and printed once."
+    )
+    debug: bool = Field(default=False, description="Django's debug pages. Never beyond loopback.")
+    secret_key: SecretStr | None = Field(
+        default=None, description="Signs sessions. Without it one is generated and kept in DATA_DIR/keys."
+    )
+    encryption_keys: CommaList = Field(
+        default=[],
+        description="Fernet keys for provider credentials, newest first, with commas between. Without them one is"
+        " generated and kept in DATA_DIR/keys.",
+    )
+    database_url: str = Field(
+        default="", description="postgres://user:password@host:5432/name. Without it, SQLite in DATA_DIR."
+    )
+    database_pool: int = Field(
+        default=20, ge=2, le=500, description="PostgreSQL connections that one process keeps at most."
+    )
+    broker_url: str = Field(
+        default="", description="Celery's broker: redis://… or amqp://…. Without it, inside the process."
+    )
+    channel_url: str = Field(
+        default="", description="Redis for live progress: redis://…. Without it, inside the process."
+    )
+    default_model: str = Field(
+        default="offline:demo",
+        pattern=r"^[^:\s]+:\S+$",
+        description="Model of the agents that name none, as account:model.",
+    )
+    private_hosts: CommaList = Field(
+        default=[], description="Host names or addresses in private networks that provider base URLs may name."
+    )
+    max_concurrent_executions: int = Field(
+        default=100, ge=1, le=1000, description="Executions that one worker process runs at once."
+    )
+    wait_seconds: int = Field(
+        default=60, ge=0, le=300, description="How long a call of an endpoint waits for its result by default."
+    )
+    execution_deadline_seconds: int = Field(
+        default=900, ge=1, le=86_400, description="How long an execution may take, unless its deployment says."
+    )
+    execution_max_calls: int = Field(
+        default=1_000, ge=1, description="Model requests of one execution at most, unless its deployment says."
+    )
+    execution_max_tokens: int = Field(
+        default=2_000_000, ge=1, description="Tokens of one execution at most, unless its deployment says."
+    )
+    execution_max_cost_usd: Decimal | None = Field(
+        default=None, ge=0, description="USD that one execution may cost at most, unless its deployment says."
+    )
+    lease_seconds: float = Field(
+        default=30, gt=0, description="A worker that has not renewed an execution for that long has lost it."
+    )
+    heartbeat_seconds: float = Field(default=5, gt=0, description="How often a worker renews its executions.")
+    sweep_seconds: float = Field(
+        default=1, gt=0, description="How often a worker looks for executions that are due or lost."
+    )
+    drain_seconds: float = Field(
+        default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="How much is written to the log."
+    )
+
+    @field_validator(
+        "allowed_hosts", "csrf_trusted_origins", "encryption_keys", "private_hosts", mode="before"
+    )
+    @classmethod
+    def split_commas(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def read_environment() -> Environment:
+    """The environment, or the end of the process with one sentence for each value that cannot be used."""
+    try:
+        return Environment()
+    except ValidationError as error:
+        for wrong in error.errors():
+            name = "_".join(str(part) for part in wrong["loc"][:1]).upper()
+            sys.stderr.write(f"{name}={wrong['input']!r} cannot be used: {wrong['msg']}. See .env.example.\n")
+        raise SystemExit(2) from None
