@@ -21,6 +21,9 @@ class Journal(Protocol):
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         """The `agent.started` events of earlier attempts whose call has no recorded result: outcome unknown."""
 
+    def earlier_calls(self) -> Sequence[RecordedEvent]:
+        """The `agent.*` events of earlier attempts, in order: a resumed run takes from them what is already used."""
+
     def append(self, event: Event) -> int:
         """Put the event next in order and return its position. Raises `RepeatedKey`, `JournalClosed`."""
 
@@ -34,9 +37,12 @@ class RecordedPast:
     def __init__(self, recorded: Iterable[RecordedEvent] = ()) -> None:
         self._results: dict[str, RecordedEvent] = {}
         self._started: dict[str, RecordedEvent] = {}
+        self.earlier_calls: list[RecordedEvent] = []
         self.last_position = 0
         for entry in recorded:
             self.last_position = max(self.last_position, entry.position)
+            if entry.event.type.startswith("agent."):
+                self.earlier_calls.append(entry)
             if entry.event.key is None:
                 continue
             if entry.event.type in RESULT_TYPES:
@@ -74,6 +80,9 @@ class InMemoryJournal:
 
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._unfinished
+
+    def earlier_calls(self) -> Sequence[RecordedEvent]:
+        return self._past.earlier_calls
 
     def append(self, event: Event) -> int:
         position = self._past.add(event)

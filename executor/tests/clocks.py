@@ -1,0 +1,90 @@
+"""A clock that jumps, so that hours of waiting pass in a test's milliseconds."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(order=True)
+class _Timer:
+    at: float
+    number: int
+    ring: Callable[[], object] = field(compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeClock:
+    """Virtual time: it stands still while any coroutine can run, and jumps to the next timer when none can.
+
+    So concurrent sleepers wake in the order of their times, whatever work lies between. Real I/O does not count as
+    work that can run: a test over a socket wants the `SystemClock`. `slept` lists what was asked of `sleep`.
+    """
+
+    def __init__(self) -> None:
+        self.time = 1_000.0
+        self.slept: list[float] = []
+        self._timers: list[_Timer] = []
+        self._numbers = itertools.count()
+        self._watching = False
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.time - 1_000.0)
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        woken = asyncio.Event()
+        timer = self._ring_at(self.time + seconds, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        return asyncio.timeout(None) if deadline is None else self._timeout_at(deadline)
+
+    @asynccontextmanager
+    async def _timeout_at(self, deadline: float) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as scope:
+            # Rescheduling to the loop's present makes asyncio's own timeout fire, with all of its semantics.
+            loop = asyncio.get_running_loop()
+            timer = self._ring_at(deadline, lambda: scope.reschedule(loop.time()))
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    def _ring_at(self, at: float, ring: Callable[[], object]) -> _Timer:
+        timer = _Timer(at, next(self._numbers), ring)
+        heapq.heappush(self._timers, timer)
+        self._watch()
+        return timer
+
+    def _watch(self) -> None:
+        if not self._watching:
+            self._watching = True
+            asyncio.get_running_loop().call_soon(self._jump_when_idle)
+
+    def _jump_when_idle(self) -> None:
+        self._watching = False
+        while self._timers and self._timers[0].cancelled:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return
+        # asyncio has no public word for "nothing else is ready to run"; its queue of ready callbacks says it exactly.
+        if not getattr(asyncio.get_running_loop(), "_ready"):  # noqa: B009 - the attribute is untyped and private
+            timer = heapq.heappop(self._timers)
+            self.time = max(self.time, timer.at)
+            timer.ring()
+        self._watch()
