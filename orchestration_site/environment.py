@@ -97,9 +97,7 @@ class Environment(BaseSettings):
         default="INFO", description="How much is written to the log."
     )
 
-    @field_validator(
-        "allowed_hosts", "csrf_trusted_origins", "encryption_keys", "private_hosts", mode="before"
-    )
+    @field_validator("allowed_hosts", "csrf_trusted_origins", "encryption_keys", "private_hosts", mode="before")
     @classmethod
     def split_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

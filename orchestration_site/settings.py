@@ -16,9 +16,7 @@ SECRET_KEY = (
     if ENVIRONMENT.secret_key
     else read_or_create_secret(DATA_DIR / "keys" / "secret_key")
 )
-ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys or [
-    read_or_create_encryption_key(DATA_DIR / "keys" / "encryption_key")
-]
+ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys or [read_or_create_encryption_key(DATA_DIR / "keys" / "encryption_key")]
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *ENVIRONMENT.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = ENVIRONMENT.csrf_trusted_origins
 
@@ -74,9 +72,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-DATABASES = {
-    "default": factories.database(ENVIRONMENT.database_url, data_dir=DATA_DIR, pool=ENVIRONMENT.database_pool)
-}
+DATABASES = {"default": factories.database(ENVIRONMENT.database_url, data_dir=DATA_DIR, pool=ENVIRONMENT.database_pool)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = factories.channel_layers(ENVIRONMENT.channel_url)
 

@@ -1,0 +1,8 @@
+"""What is deployed, when it runs, what ran."""
+
+from django.apps import AppConfig
+
+
+class DeploymentsConfig(AppConfig):
+    name = "deployments"
+    verbose_name = "Deployments"

@@ -1,0 +1,8 @@
+"""The rows: rules about one stand on its model, queries on its queryset."""
+
+from deployments.models.api_key import ApiKey
+from deployments.models.deployment import Deployment
+from deployments.models.execution import ExecutionEvent, ExecutionLog, IdempotencyKey
+from deployments.models.schedule import ScheduleConfig
+
+__all__ = ["ApiKey", "Deployment", "ExecutionEvent", "ExecutionLog", "IdempotencyKey", "ScheduleConfig"]

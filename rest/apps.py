@@ -1,0 +1,8 @@
+"""How our APIs speak."""
+
+from django.apps import AppConfig
+
+
+class RestConfig(AppConfig):
+    name = "rest"
+    verbose_name = "REST"
