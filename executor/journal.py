@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from executor.errors import RepeatedKey
-from executor.events import RESULT_TYPES, Event, RecordedEvent
+from executor.events import RESULT_TYPES, Event, EventType, RecordedEvent
 
 
 class Journal(Protocol):
@@ -23,6 +23,9 @@ class Journal(Protocol):
 
     def earlier_calls(self) -> Sequence[RecordedEvent]:
         """The `agent.*` events of earlier attempts, in order: a resumed run takes from them what is already used."""
+
+    def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
+        """The `block.*` event of that type that an earlier attempt recorded of the block, or the `execution.*` one."""
 
     def append(self, event: Event) -> int:
         """Put the event next in order and return its position. Raises `RepeatedKey`, `JournalClosed`."""
@@ -38,11 +41,14 @@ class RecordedPast:
         self._results: dict[str, RecordedEvent] = {}
         self._started: dict[str, RecordedEvent] = {}
         self.earlier_calls: list[RecordedEvent] = []
+        self._progress: dict[tuple[EventType, str | None], RecordedEvent] = {}
         self.last_position = 0
         for entry in recorded:
             self.last_position = max(self.last_position, entry.position)
             if entry.event.type.startswith("agent."):
                 self.earlier_calls.append(entry)
+            if entry.event.type.startswith(("block.", "execution.")):
+                self._progress[entry.event.type, entry.event.block_id] = entry
             if entry.event.key is None:
                 continue
             if entry.event.type in RESULT_TYPES:
@@ -55,6 +61,9 @@ class RecordedPast:
 
     def calls_without_result(self) -> list[RecordedEvent]:
         return [entry for key, entry in self._started.items() if key not in self._results]
+
+    def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
+        return self._progress.get((event_type, block_id))
 
     def add(self, event: Event) -> int:
         """Take a new event into the index; a key that already has a result is refused."""
@@ -83,6 +92,9 @@ class InMemoryJournal:
 
     def earlier_calls(self) -> Sequence[RecordedEvent]:
         return self._past.earlier_calls
+
+    def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
+        return self._past.event_of(event_type, block_id)
 
     def append(self, event: Event) -> int:
         position = self._past.add(event)
