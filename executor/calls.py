@@ -56,3 +56,8 @@ class Step:
     position: int
     replayed: bool = False
     error: str | None = None
+
+
+def ceiling_key(block_id: str) -> str:
+    """Where a block's run records the ceiling it met. From then on nothing of the block is asked that has no result."""
+    return f"{block_id}/ceiling"

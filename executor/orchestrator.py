@@ -1,0 +1,195 @@
+"""One agent call: replayed from the journal, or asked for, checked against its schema, repaired and recorded."""
+
+from decimal import Decimal
+from typing import Literal, cast
+
+from executor.budget import Amount, Budget
+from executor.calls import AgentCall, Step, ceiling_key
+from executor.checkpoint import (
+    Checkpoint,
+    Outcome,
+    Recorded,
+    amount_used,
+    completed_payload,
+    failed_payload,
+    failure,
+    make_checkpoint,
+    make_step,
+    read_failure,
+    read_outcome,
+)
+from executor.clock import Clock
+from executor.errors import AgentCallFailed, Ceiling, CeilingReached, RepeatedKey
+from executor.events import DeltaSink, Event, EventType, RecordedEvent
+from executor.journal import Journal
+from executor.json_types import Json, JsonObject
+from executor.providers.contract import Message, ModelProvider, TokenUsage
+from executor.retries import Answered, GaveUp, Requests
+from executor.structured_output import read_structured, repair_prompt
+from executor.usage import Usage
+
+MAX_REPAIRS = 2
+NO_TEXT = "(The answer was empty.)"
+
+
+class MultiAgentOrchestrator:
+    """Makes the agent calls of one run of one execution: the `Caller` that patterns talk to.
+
+    `deadline` is the execution's, by `clock.monotonic()`. A run that resumes an execution calls `restore` first.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: ModelProvider,
+        journal: Journal,
+        budget: Budget,
+        clock: Clock,
+        on_delta: DeltaSink | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self._journal = journal
+        self._budget = budget
+        self._clock = clock
+        self._deadline = deadline
+        self._requests = Requests(models=models, journal=journal, budget=budget, clock=clock, on_delta=on_delta)
+        self._replayed = Usage()
+        self._keys: set[str] = set()
+        self._warned = False
+
+    @property
+    def usage(self) -> Usage:
+        """What the calls of this run have used, replayed ones and failed requests included."""
+        return self._replayed.plus(self._requests.usage)
+
+    async def restore(self) -> None:
+        """Charge the budget with what earlier attempts have used; an outcome nobody knows counts as its reservation."""
+        await self._budget.settle(Amount(), amount_used(self._journal.earlier_calls()))
+
+    async def call(self, call: AgentCall) -> Step:
+        """Make the call, or return what is recorded of it.
+
+        Raises `ProviderFailed` and `InvalidOutput` (both recorded), `CeilingReached` (not recorded: the block's run
+        does that), `RepeatedKey`, `JournalClosed`. A cancelled call leaves no result.
+        """
+        messages: tuple[Message, ...] = (Message("user", call.prompt),)
+        recorded: list[Recorded] = []
+        while True:
+            checkpoint = make_checkpoint(call, len(recorded), messages)
+            self._claim(checkpoint.key)
+            recorded.append(self._replay(checkpoint) or await self._make(checkpoint))
+            outcome = recorded[-1].outcome
+            if outcome.error is None:
+                return make_step(call, recorded)
+            messages += (Message("assistant", outcome.text or NO_TEXT), Message("user", repair_prompt(outcome.error)))
+
+    def record(self, event_type: Literal["decision"], *, block_id: str, key: str, payload: JsonObject) -> None:
+        """Record a decision; it is durable before the next call goes out. Raises `RepeatedKey`."""
+        self._journal.append(Event(event_type, self._clock.now(), block_id, None, key, payload))
+
+    def recorded(self, key: str) -> Event | None:
+        """The result that this or an earlier attempt recorded under this key."""
+        entry = self._journal.result_of(key)
+        return None if entry is None else entry.event
+
+    def _claim(self, key: str) -> None:
+        if key in self._keys:
+            raise RepeatedKey(f"The checkpoint {key!r} is used twice in one run; phase or round has to differ.")
+        self._keys.add(key)
+
+    def _replay(self, checkpoint: Checkpoint) -> Recorded | None:
+        entry = self._journal.result_of(checkpoint.key)
+        if entry is None:
+            return None
+        if entry.event.type == "decision":
+            raise RepeatedKey(f"The checkpoint {checkpoint.key!r} already holds a decision.")
+        self._compare_prompts(checkpoint, entry)
+        outcome = read_outcome(entry.event.payload)
+        self._replayed = self._replayed.plus_call(outcome.usage, outcome.cost, calls=outcome.tries)
+        if entry.event.type == "agent.failed":
+            raise read_failure(checkpoint.call, entry.event.payload)
+        return Recorded(outcome, entry.position, replayed=True)
+
+    def _compare_prompts(self, checkpoint: Checkpoint, entry: RecordedEvent) -> None:
+        """The recorded result wins over a prompt that has changed since; one warning a run says so."""
+        if self._warned or entry.event.payload.get("prompt_hash") == checkpoint.prompt_hash:
+            return
+        self._warned = True
+        message = "The prompt is no longer the one that this recorded result answered; the recorded result is used."
+        self._append("execution.warning", checkpoint, {"code": "prompt_changed", "message": message})
+
+    async def _make(self, checkpoint: Checkpoint) -> Recorded:
+        self._refuse_after_ceiling(checkpoint.call.block_id)
+        began = self._clock.monotonic()
+        try:
+            answered = await self._requests.send(checkpoint, self._deadline_of(checkpoint.call))
+        except GaveUp as gave_up:
+            nothing = self._without_answer(gave_up, began)
+            raise self._fail(checkpoint, nothing, gave_up.code, _sentence(checkpoint, gave_up)) from gave_up
+        outcome = self._outcome(checkpoint, answered, began)
+        if outcome.error is not None and checkpoint.repair == MAX_REPAIRS:
+            name = checkpoint.call.agent.name
+            message = f"{name!r} gave no answer of the form asked for, after {MAX_REPAIRS} repairs.\n{outcome.error}"
+            raise self._fail(checkpoint, outcome, "invalid_output", message)
+        position = self._append("agent.completed", checkpoint, completed_payload(checkpoint, outcome))
+        return Recorded(outcome, position, replayed=False)
+
+    def _outcome(self, checkpoint: Checkpoint, answered: Answered, began: float) -> Outcome:
+        answer, schema = answered.answer, checkpoint.call.schema
+        output: Json = answer.text
+        error = None
+        if schema is not None:
+            reading = read_structured(answer.text, schema, truncated=answer.truncated)
+            error = reading.error
+            output = answer.text if error is not None else reading.value
+        return Outcome(
+            output=output,
+            text=answer.text,
+            model=answered.model,
+            usage=answered.usage,
+            cost=answered.cost,
+            duration_ms=self._since(began),
+            tries=answered.tries,
+            error=error,
+            truncated=answer.truncated,
+        )
+
+    def _without_answer(self, gave_up: GaveUp, began: float) -> Outcome:
+        return Outcome(
+            output=None,
+            text="",
+            model=gave_up.model,
+            usage=TokenUsage(),
+            cost=Decimal(0),
+            duration_ms=self._since(began),
+            tries=gave_up.tries,
+        )
+
+    def _fail(self, checkpoint: Checkpoint, outcome: Outcome, code: str, message: str) -> AgentCallFailed:
+        """Record that the call has failed for good, and return the error that says so."""
+        self._append("agent.failed", checkpoint, failed_payload(checkpoint, outcome, code=code, message=message))
+        return failure(checkpoint.call, code=code, message=message)
+
+    def _refuse_after_ceiling(self, block_id: str) -> None:
+        """A block that met a ceiling makes no new request, no repair either: a resumed run has to end as it would."""
+        reached = self.recorded(ceiling_key(block_id))
+        if reached is not None:
+            raise CeilingReached(str(reached.payload["message"]), reason=cast(Ceiling, reached.payload["reason"]))
+
+    def _deadline_of(self, call: AgentCall) -> float | None:
+        deadlines = [deadline for deadline in (call.deadline, self._deadline) if deadline is not None]
+        return min(deadlines, default=None)
+
+    def _since(self, began: float) -> int:
+        return round((self._clock.monotonic() - began) * 1000)
+
+    def _append(self, event_type: EventType, checkpoint: Checkpoint, payload: JsonObject) -> int:
+        call = checkpoint.call
+        event = Event(event_type, self._clock.now(), call.block_id, call.agent.name, checkpoint.key, payload)
+        return self._journal.append(event)
+
+
+def _sentence(checkpoint: Checkpoint, gave_up: GaveUp) -> str:
+    tries = "1 try" if gave_up.tries == 1 else f"{gave_up.tries} tries"
+    name = checkpoint.call.agent.name
+    return f"{name!r} got no answer from {gave_up.model} after {tries}: {gave_up}"
