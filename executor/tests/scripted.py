@@ -7,7 +7,7 @@ is recorded is answered from the record. Hand a prefix of `caller.journal.events
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from jsonschema import Draft202012Validator
 
@@ -24,8 +24,8 @@ from executor.spec import Agent, Block, BlockConfig, BlockData, Role
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-Answer = Json | ProviderFailed | InvalidOutput | CeilingReached
-Script = Mapping[tuple[str, str, int] | tuple[str, str] | str, Answer | Callable[[AgentCall], Answer]]
+Answer: TypeAlias = "Json | ProviderFailed | InvalidOutput | CeilingReached"
+Script: TypeAlias = "Mapping[tuple[str, str, int] | tuple[str, str] | str, Answer | Callable[[AgentCall], Answer]]"
 
 
 class ScriptedCaller:
