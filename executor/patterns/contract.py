@@ -125,16 +125,21 @@ class BlockRun(Generic[ConfigT]):
 
     async def _call(self, agent: Agent, prompt: str, phase: str, number: int, schema: JsonObject | None) -> Step:
         call = AgentCall(self.block.id, agent, phase, number, prompt, schema, self.deadline)
-        if (ceiling := self.recorded("ceiling")) is not None and self.caller.recorded(call.key) is None:
+        if (ceiling := self._ceiling()) is not None and self.caller.recorded(call.key) is None:
             # An earlier attempt met a ceiling here; what it had not called by then it must not call now.
-            raise CeilingReached(str(ceiling["message"]), reason=ceiling["reason"])  # type: ignore[arg-type]
+            raise ceiling
         try:
             step = await self.caller.call(call)
         except CeilingReached as reached:
             self.record("ceiling", {"reason": reached.reason, "message": str(reached)})
-            raise
+            # Parallel calls can meet different ceilings; all report the first, as they will in a resumed run.
+            raise self._ceiling() or reached from reached
         self.steps.append(step)
         return step
+
+    def _ceiling(self) -> CeilingReached | None:
+        met = self.recorded("ceiling")
+        return None if met is None else CeilingReached(str(met["message"]), reason=met["reason"])  # type: ignore[arg-type]  # written by _call
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ where `label` is the delivery's (the upstream block or agent). It ends `done`, `
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -293,6 +294,7 @@ async def _ask(
         return failed
 
 
+@lru_cache(maxsize=256)
 def review_model(criteria: tuple[str, ...]) -> type[Review]:
     """`Review`, with the names of its criteria restricted to these if there are any."""
     if not criteria:
