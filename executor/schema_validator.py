@@ -1,0 +1,173 @@
+"""The validator of JSON Schema 2020-12 that values are held against: jsonschema's, with its dangers taken out.
+
+Nothing is fetched, patterns run in RE2 (linear time), and the work of one validation is counted and bounded:
+`$ref`s that multiply each other could otherwise keep a processor busy for years.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+import re2
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+from referencing import Registry
+
+from executor.json_types import Json, JsonObject
+
+#: What one validation may cost: 10 a keyword evaluated, 1 an array or object member looked at. Some 4 s at the worst.
+MAX_WORK = 5_000_000
+#: Compiled validators that are kept.
+CACHE_SIZE = 256
+
+Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
+
+EMPTY_REGISTRY: Registry[Any] = Registry()
+_work_left: ContextVar[list[int]] = ContextVar("work_left")
+
+
+class TooMuchWork(Exception):
+    """The validation has used `MAX_WORK` and is not done."""
+
+
+def iterate_errors(schema: JsonObject, value: Json) -> Iterator[ValidationError]:
+    """The errors of the value, as they are found. Raises `TooMuchWork`, and `RecursionError` on deep nesting."""
+    _work_left.set([MAX_WORK])
+    yield from _COMPILED.get(schema).iter_errors(value)
+
+
+@lru_cache(maxsize=1_024)
+def compile_pattern(pattern: str) -> Any:
+    """The pattern as a compiled RE2 expression over UTF-8 bytes. Raises `re2.error` when RE2 cannot run it."""
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern.encode("utf-8", "replace"), options)
+
+
+def matches_pattern(pattern: str, text: str) -> bool:
+    """Whether the pattern is found anywhere in the text, as `pattern` in a schema means it."""
+    return compile_pattern(pattern).search(text.encode("utf-8", "replace")) is not None
+
+
+def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "string") and not matches_pattern(pattern, instance):
+        yield ValidationError(f"does not match the pattern {pattern!r}")
+
+
+def _pattern_properties(validator: Any, patterns: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    _spend(len(patterns) * len(instance))
+    for pattern, subschema in patterns.items():
+        for name, member in instance.items():
+            if matches_pattern(pattern, name):
+                yield from validator.descend(member, subschema, path=name, schema_path=pattern)
+
+
+def _additional_properties(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    named, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    _spend(len(patterns) * len(instance))
+    for name, member in instance.items():
+        if name in named or any(matches_pattern(pattern, name) for pattern in patterns):
+            continue
+        if allowed is False:
+            yield ValidationError("is not a known property", path=[name])
+        else:
+            yield from validator.descend(member, allowed, path=name)
+
+
+def _required(validator: Any, names: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if not validator.is_type(instance, "object"):
+        return
+    for name in names:
+        if name not in instance:
+            yield ValidationError("is required", path=[name])
+
+
+def _unique_items(validator: Any, wanted: Any, instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    if not wanted or not validator.is_type(instance, "array"):
+        return
+    seen: set[str] = set()
+    for index, item in enumerate(instance):
+        text = json.dumps(_with_one_zero(item), sort_keys=True)
+        if text in seen:
+            yield ValidationError("repeats an earlier item, and the items have to differ", path=[index])
+            return
+        seen.add(text)
+
+
+def _with_one_zero(value: Any) -> Any:
+    """The value with 1.0 as 1, for JSON Schema compares numbers by what they are worth."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_with_one_zero(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _with_one_zero(member) for name, member in value.items()}
+    return value
+
+
+def _counted(keyword: Keyword) -> Keyword:
+    def evaluate(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
+        _spend(10 + _members(value) + _members(instance))
+        return keyword(validator, value, instance, schema)
+
+    return evaluate
+
+
+def _members(value: Any) -> int:
+    return len(value) if isinstance(value, (list, dict)) else 0
+
+
+def _spend(amount: int) -> None:
+    left = _work_left.get()
+    left[0] -= amount
+    if left[0] < 0:
+        raise TooMuchWork
+
+
+OWN_KEYWORDS: dict[str, Keyword] = {
+    "pattern": _pattern,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _additional_properties,
+    "required": _required,
+    "uniqueItems": _unique_items,
+}
+_SafeValidator: Any = extend(  # type: ignore[no-untyped-call]  # the stubs leave it untyped
+    Draft202012Validator,
+    validators={name: _counted(keyword) for name, keyword in (Draft202012Validator.VALIDATORS | OWN_KEYWORDS).items()},
+)
+
+
+class _Compiled:
+    """The latest compiled validators by the content of their schema, for the same schema comes with every call."""
+
+    def __init__(self) -> None:
+        self._validators: OrderedDict[bytes, Any] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, schema: JsonObject) -> Any:
+        digest = hashlib.sha256(json.dumps(schema).encode()).digest()
+        with self._lock:
+            if (known := self._validators.get(digest)) is not None:
+                self._validators.move_to_end(digest)
+                return known
+        # jsonschema picks the validator class by `$schema` wherever it meets one, and would leave ours.
+        plain = {name: member for name, member in schema.items() if name != "$schema"}
+        validator = _SafeValidator(plain, registry=EMPTY_REGISTRY)
+        with self._lock:
+            self._validators[digest] = validator
+            if len(self._validators) > CACHE_SIZE:
+                self._validators.popitem(last=False)
+        return validator
+
+
+_COMPILED = _Compiled()

@@ -1,0 +1,90 @@
+"""`{{input.a.b}}` and `{{blocks.<id>.output}}` in tasks and system prompts.
+
+Names are replaced once, literally: what is put in is never looked through again, and nothing is ever evaluated.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from executor.json_types import Json, JsonObject
+
+# Between braces there are no braces, so a scan never goes back over what it has read.
+_NAME = re.compile(r"\{\{([^{}]*+)\}\}")
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class InputName:
+    """`input.a.0.b`: the path into the execution's input."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class OutputName:
+    """`blocks.<id>.output`: what that block delivered."""
+
+    block_id: str
+
+
+TemplateName = InputName | OutputName
+
+
+def names_in(text: str) -> list[str]:
+    """The names between double braces, without the space around them, each once, in order."""
+    if "{{" not in text:
+        return []
+    return list(dict.fromkeys(match[1].strip() for match in _NAME.finditer(text)))
+
+
+def parse_name(name: str) -> TemplateName | None:
+    """What a name stands for, None when it is neither of the two kinds."""
+    if name.startswith("input."):
+        path = tuple(name.removeprefix("input.").split("."))
+        return InputName(path) if all(path) else None
+    block_id = name.removeprefix("blocks.").removesuffix(".output")
+    return OutputName(block_id) if block_id and name == f"blocks.{block_id}.output" else None
+
+
+def fill(text: str, *, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> tuple[str, list[str]]:
+    """The text with its names replaced, and the names that had no value (they become empty), each once, in order.
+
+    What is between braces and is neither kind of name stays as it is.
+    """
+    if "{{" not in text:
+        return text, []
+    missing: dict[str, None] = {}
+
+    def value_of(match: re.Match[str]) -> str:
+        written = match[1].strip()
+        name = parse_name(written)
+        if name is None:
+            return match[0]
+        value = _look_up(name, input_data, block_outputs)
+        if value is _MISSING:
+            missing[written] = None
+            return ""
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    return _NAME.sub(value_of, text), list(missing)
+
+
+def _look_up(name: TemplateName, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> object:
+    if isinstance(name, OutputName):
+        return block_outputs.get(name.block_id, _MISSING)
+    value: object = input_data
+    for segment in name.path:
+        if isinstance(value, dict) and segment in value:
+            value = value[segment]
+        elif isinstance(value, list) and is_index(segment) and int(segment) < len(value):
+            value = value[int(segment)]
+        else:
+            return _MISSING
+    return value
+
+
+def is_index(segment: str) -> bool:
+    """Whether the segment of a path can stand for a place in an array."""
+    return segment.isascii() and segment.isdigit() and len(segment) <= 7
