@@ -285,7 +285,7 @@ def routing_decision(specialists: tuple[str, ...]) -> type[RoutingDecision]:
     """`RoutingDecision` with the specialists' names as an enum."""
     enum: Any = Literal.__getitem__(specialists)
     route = create_model("Route", __base__=Route, specialist=(enum, Route.model_fields["specialist"]))
-    routes: Any = list[route]  # type: ignore[valid-type]  # made at run time
+    routes: Any = list[route]
     field = RoutingDecision.model_fields["routes"]
     return create_model("RoutingDecision", __base__=RoutingDecision, routes=(routes, field))
 
