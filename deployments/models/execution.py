@@ -88,6 +88,9 @@ class ExecutionLog(TeamOwned):
     next_run_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
+    #: Whether the deployment limited its concurrency when this was accepted: then a claim counts under its lock.
+    is_limited = models.BooleanField(default=False)
     seq = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField()

@@ -1,0 +1,27 @@
+"""Database work for code that runs on an event loop: in a few threads, each giving its connection back afterwards."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from django.db import close_old_connections
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="database")
+
+
+async def in_database_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the function where it may block on the database. A caller that waits longer holds no connection."""
+    return await asyncio.get_running_loop().run_in_executor(_threads, lambda: _call(function, *args, **kwargs))
+
+
+def _call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    close_old_connections()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        # With psycopg's pool this returns the connection; SQLite's stays open (CONN_MAX_AGE).
+        close_old_connections()

@@ -1,0 +1,148 @@
+"""The database's journal of one execution: the engine's `Journal` over rows of `ExecutionEvent`."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+import uuid_utils.compat
+
+from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.writer import FenceLost, GroupCommitWriter, Write
+from deployments.models import ExecutionEvent
+from executor.errors import JournalClosed
+from executor.events import Event, EventType, RecordedEvent
+from executor.journal import RecordedPast
+
+
+class DatabaseJournal:
+    """Events of one attempt. The first write also claims the execution, so that claim and start are one commit.
+
+    `flush` and `finish` raise `JournalClosed` once the execution is not this attempt's any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        fence: Fence,
+        seq: int,
+        deployment_id: UUID | None,
+        is_limited: bool,
+        started_at: datetime,
+        recorded: Iterable[RecordedEvent],
+        writer: GroupCommitWriter,
+    ) -> None:
+        self._fence = fence
+        self._seq = seq
+        self._deployment_id = deployment_id
+        self._is_limited = is_limited
+        self._claimed_at: datetime | None = started_at
+        self._writer = writer
+        self._past = RecordedPast(recorded)
+        self._past.last_position = max(self._past.last_position, seq)
+        self._unfinished = self._past.calls_without_result()
+        self._pending: list[ExecutionEvent] = []
+        self._last_write: asyncio.Future[None] | None = None
+        self._is_closed = False
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a write has been sent, the first of which claims."""
+        return self._claimed_at is None
+
+    def result_of(self, key: str) -> RecordedEvent | None:
+        return self._past.result_of(key)
+
+    def calls_without_result(self) -> Sequence[RecordedEvent]:
+        return self._unfinished
+
+    def earlier_calls(self) -> Sequence[RecordedEvent]:
+        return self._past.earlier_calls
+
+    def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
+        return self._past.event_of(event_type, block_id)
+
+    def append(self, event: Event) -> int:
+        if self._is_closed:
+            raise JournalClosed("This execution has ended or is another worker's.")
+        position = self._past.add(event)
+        self._seq += 1
+        self._pending.append(_row(self._fence.execution_id, self._seq, event))
+        return position
+
+    async def flush(self) -> None:
+        if self._pending or self._last_write is None:
+            self._write(None)
+        await self._written()
+
+    async def finish(self, ending: Ending) -> None:
+        """Commit what is pending together with the ending; nothing can be recorded afterwards."""
+        self._write(ending)
+        self._is_closed = True
+        await self._written()
+
+    def _write(self, ending: Ending | None) -> None:
+        if self._is_closed:
+            raise JournalClosed("This execution has ended or is another worker's.")
+        write = Write(
+            fence=self._fence,
+            seq=self._seq,
+            events=tuple(self._pending),
+            claimed_at=self._claimed_at,
+            ending=ending,
+            deployment_id=self._deployment_id,
+            is_limited=self._is_limited,
+        )
+        self._pending.clear()
+        self._claimed_at = None
+        self._last_write = asyncio.wrap_future(self._writer.submit(write))
+        self._last_write.add_done_callback(self._close_when_failed)
+
+    def _close_when_failed(self, write: "asyncio.Future[None]") -> None:
+        # Nothing may follow a write that was not kept: the journal would have a gap.
+        if write.cancelled() or write.exception() is not None:
+            self._is_closed = True
+
+    async def _written(self) -> None:
+        # The writer keeps the order, so the last write's commit is every earlier one's too. Shielded: several
+        # branches wait for one commit, and the cancellation of one must not cancel it for the others.
+        if self._last_write is None:
+            return
+        try:
+            await asyncio.shield(self._last_write)
+        except FenceLost:
+            raise JournalClosed("This execution has ended or is another worker's.") from None
+
+
+def read_recorded(execution_id: UUID) -> list[RecordedEvent]:
+    """What earlier attempts recorded of an execution, in order."""
+    rows = ExecutionEvent.objects.filter(execution_id=execution_id).order_by("seq")
+    return [
+        RecordedEvent(
+            Event(
+                type=cast(EventType, row.type),
+                at=row.at,
+                block_id=row.block_id or None,
+                agent=row.agent or None,
+                key=row.key or None,
+                payload=row.payload,
+            ),
+            row.seq,
+        )
+        for row in rows.iterator(chunk_size=500)
+    ]
+
+
+def _row(execution_id: UUID, seq: int, event: Event) -> ExecutionEvent:
+    return ExecutionEvent(
+        id=uuid_utils.compat.uuid7(),
+        execution_id=execution_id,
+        seq=seq,
+        type=event.type,
+        block_id=event.block_id or "",
+        agent=event.agent or "",
+        key=event.key or "",
+        payload=event.payload,
+        at=event.at,
+    )

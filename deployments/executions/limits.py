@@ -1,0 +1,54 @@
+"""The ceilings of one execution, fixed when it is accepted: the deployment's own, else the site's."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Self
+
+from django.conf import settings
+
+from deployments.models import Deployment
+from executor.budget import Limits
+from executor.json_types import JsonObject
+
+
+@dataclass(frozen=True)
+class ExecutionLimits:
+    """Seconds, model requests, tokens and USD that one execution may take; `max_cost_usd` None is no ceiling."""
+
+    deadline_seconds: int
+    max_calls: int
+    max_tokens: int
+    max_cost_usd: Decimal | None
+
+    @classmethod
+    def of(cls, deployment: Deployment | None) -> Self:
+        site = settings.ENVIRONMENT
+        own = deployment or Deployment()
+        return cls(
+            deadline_seconds=own.deadline_seconds or site.execution_deadline_seconds,
+            max_calls=own.max_calls or site.execution_max_calls,
+            max_tokens=own.max_tokens or site.execution_max_tokens,
+            max_cost_usd=own.max_cost_usd if own.max_cost_usd is not None else site.execution_max_cost_usd,
+        )
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Self:
+        cost = data["max_cost_usd"]
+        return cls(
+            deadline_seconds=int(str(data["deadline_seconds"])),
+            max_calls=int(str(data["max_calls"])),
+            max_tokens=int(str(data["max_tokens"])),
+            max_cost_usd=None if cost is None else Decimal(str(cost)),
+        )
+
+    def as_json(self) -> JsonObject:
+        cost = self.max_cost_usd
+        return {
+            "deadline_seconds": self.deadline_seconds,
+            "max_calls": self.max_calls,
+            "max_tokens": self.max_tokens,
+            "max_cost_usd": None if cost is None else str(cost),
+        }
+
+    def budget(self) -> Limits:
+        return Limits(max_calls=self.max_calls, max_tokens=self.max_tokens, max_cost=self.max_cost_usd)

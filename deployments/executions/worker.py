@@ -1,0 +1,119 @@
+"""A worker process: one event loop that runs all its executions, their leases, and the requests to cancel them."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Sequence
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from deployments.executions import lifecycle
+from deployments.executions.database_threads import in_database_thread
+from deployments.executions.dispatch import publish_next_of
+from deployments.executions.run import ExecutionRun, load_execution
+from deployments.executions.writer import GroupCommitWriter, Write
+from deployments.live.announcements import WORKERS_GROUP
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+class Worker:
+    """Runs executions for as many Celery threads as there are; each thread waits for its own."""
+
+    def __init__(self) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._loop = asyncio.new_event_loop()
+        self._writer = GroupCommitWriter(on_committed=self._publish_waiting)
+        self._runs: dict[UUID, ExecutionRun] = {}
+        self._background: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start the loop, the journal's writer, and what watches over the executions."""
+        self._writer.start()
+        threading.Thread(target=self._loop.run_forever, name="executions", daemon=True).start()
+        asyncio.run_coroutine_threadsafe(self._watch(), self._loop).result()
+
+    def run(self, execution_id: UUID, attempt: int) -> None:
+        """Run the execution unless the message is stale, and return when it has ended. Blocks the calling thread."""
+        asyncio.run_coroutine_threadsafe(self._run(execution_id, attempt), self._loop).result()
+
+    async def _run(self, execution_id: UUID, attempt: int) -> None:
+        if execution_id in self._runs:
+            return
+        loaded = await in_database_thread(load_execution, execution_id, attempt)
+        if loaded is None or execution_id in self._runs:
+            log.debug("Execution %s is not queued at attempt %s any more", execution_id, attempt)
+            return
+        run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
+        self._runs[execution_id] = run
+        try:
+            await run.run()
+        finally:
+            del self._runs[execution_id]
+
+    async def _watch(self) -> None:
+        self._background = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
+
+    async def _listen(self) -> None:
+        """Hear at once which executions are to be cancelled; the heartbeat hears of them a little later."""
+        while True:
+            try:
+                await self._receive_cancellations()
+            except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
+                log.debug("The channel layer cannot be heard: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _receive_cancellations(self) -> None:
+        layer = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add(WORKERS_GROUP, channel)
+        while True:
+            message = await layer.receive(channel)
+            self._cancel(UUID(message["execution"]), message["by"])
+
+    async def _beat(self) -> None:
+        """Renew the leases, and obey what the rows say meanwhile."""
+        while True:
+            await asyncio.sleep(settings.ENVIRONMENT.heartbeat_seconds)
+            fences = [run.fence for run in self._runs.values()]
+            try:
+                held = await in_database_thread(lifecycle.renew, fences)
+            except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
+                log.warning("The leases could not be renewed: %s", error)
+                continue
+            for execution_id, cancelled_by in held.items():
+                if cancelled_by is not None:
+                    self._cancel(execution_id, cancelled_by)
+
+    def _cancel(self, execution_id: UUID, by: str) -> None:
+        if (run := self._runs.get(execution_id)) is not None:
+            run.cancel(by)
+
+    def _publish_waiting(self, writes: Sequence[Write]) -> None:
+        """What has ended made room: hint at the next executions of deployments that limit their concurrency."""
+        deployments = {
+            write.deployment_id for write in writes if write.ending and write.is_limited and write.deployment_id
+        }
+        for deployment_id in deployments:
+            publish_next_of(deployment_id)
+
+
+_lock = threading.Lock()
+_worker: Worker | None = None
+
+
+def current_worker() -> Worker:
+    """This process's worker; started when it is first asked for."""
+    global _worker  # noqa: PLW0603 - one loop a process is the point
+    with _lock:
+        if _worker is None:
+            _worker = Worker()
+            _worker.start()
+        return _worker

@@ -1,0 +1,69 @@
+"""What the channel layer carries about executions: nudges, the models' text, and requests to cancel.
+
+All of it may be lost without harm: the journal is the truth, and viewers and workers also look for themselves.
+"""
+
+import asyncio
+import logging
+import threading
+from uuid import UUID
+
+from channels.layers import get_channel_layer
+
+from executor.json_types import JsonObject
+
+log = logging.getLogger(__name__)
+
+#: Every worker process listens here for executions that are to be cancelled.
+WORKERS_GROUP = "workers"
+
+
+def group_of(execution_id: UUID) -> str:
+    """The group that viewers of an execution join."""
+    return f"execution.{execution_id}"
+
+
+def announce(execution_id: UUID, seq: int) -> None:
+    """Tell viewers that the journal has grown up to `seq`. Returns at once, from any thread."""
+    _send(group_of(execution_id), {"type": "execution.advanced", "execution": str(execution_id), "seq": seq})
+
+
+def announce_delta(execution_id: UUID, delta: JsonObject) -> None:
+    """Show viewers a piece of a model's text."""
+    _send(group_of(execution_id), {"type": "execution.delta", "execution": str(execution_id), "delta": delta})
+
+
+def ask_workers_to_cancel(execution_id: UUID, by: str) -> None:
+    """Tell whichever worker runs it at once; its heartbeat would find out later."""
+    _send(WORKERS_GROUP, {"type": "execution.cancel", "execution": str(execution_id), "by": by})
+
+
+def _send(group: str, message: JsonObject) -> None:
+    asyncio.run_coroutine_threadsafe(_group_send(group, message), _sender.loop())
+
+
+async def _group_send(group: str, message: JsonObject) -> None:
+    try:
+        await get_channel_layer().group_send(group, message)
+    except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
+        log.debug("The channel layer did not take a message: %s", error)
+
+
+class _Sender:
+    """The event loop that sends, in a thread of its own, so that any thread may announce."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            with self._lock:
+                if self._loop is None:
+                    loop = asyncio.new_event_loop()
+                    threading.Thread(target=loop.run_forever, name="announcements", daemon=True).start()
+                    self._loop = loop
+        return self._loop
+
+
+_sender = _Sender()

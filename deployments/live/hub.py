@@ -1,0 +1,121 @@
+"""One listener for a whole event loop: many viewers and waiting callers share one channel of the channel layer.
+
+An execution's group is joined once a process, however many look at it.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from channels.layers import get_channel_layer
+
+from deployments.live.announcements import group_of
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+MAX_PENDING_DELTAS = 500
+
+
+class Subscription:
+    """What one viewer has not looked at yet: whether the journal has grown, and pieces of text."""
+
+    def __init__(self) -> None:
+        self.woken = asyncio.Event()
+        #: Bounded: a viewer that is too slow loses the oldest pieces, and the next snapshot makes up for them.
+        self.deltas: deque[dict[str, Any]] = deque(maxlen=MAX_PENDING_DELTAS)
+
+    async def wait(self, seconds: float) -> bool:
+        """Sleep until something comes or the time is over; whether something came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.woken.wait()
+        except TimeoutError:
+            return False
+        self.woken.clear()
+        return True
+
+
+class Hub:
+    """The subscriptions of one event loop, by execution."""
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[UUID, set[Subscription]] = {}
+        self._joins: dict[UUID, asyncio.Task[None]] = {}
+        self._channel: str | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def subscribe(self, execution_id: UUID) -> AsyncIterator[Subscription]:
+        """Hear of the execution from here on. What was before has to be read from the database afterwards."""
+        subscription = Subscription()
+        self._subscriptions.setdefault(execution_id, set()).add(subscription)
+        try:
+            await self._join(execution_id)
+            yield subscription
+        finally:
+            await self._leave(execution_id, subscription)
+
+    async def _join(self, execution_id: UUID) -> None:
+        # Everyone who comes while the group is being joined waits for that too: looking at the database before would
+        # miss what is announced in between.
+        if execution_id not in self._joins:
+            self._joins[execution_id] = asyncio.create_task(self._add_to_group(execution_id))
+        await asyncio.shield(self._joins[execution_id])
+
+    async def _add_to_group(self, execution_id: UUID) -> None:
+        try:
+            await get_channel_layer().group_add(group_of(execution_id), await self._open())
+        except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the viewer polls instead
+            log.debug("The channel layer cannot be heard: %s", error)
+
+    async def _leave(self, execution_id: UUID, subscription: Subscription) -> None:
+        left = self._subscriptions[execution_id]
+        left.discard(subscription)
+        if left:
+            return
+        del self._subscriptions[execution_id]
+        del self._joins[execution_id]
+        try:
+            if self._channel is not None:
+                await get_channel_layer().group_discard(group_of(execution_id), self._channel)
+        except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the group expires by itself
+            log.debug("The channel layer cannot be left: %s", error)
+
+    async def _open(self) -> str:
+        async with self._lock:
+            if self._channel is None:
+                self._channel = await get_channel_layer().new_channel()
+                self._listener = asyncio.create_task(self._listen(self._channel))
+            return self._channel
+
+    async def _listen(self, channel: str) -> None:
+        while True:
+            try:
+                self._hand_on(await get_channel_layer().receive(channel))
+            except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
+                log.debug("The channel layer cannot be heard: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _hand_on(self, message: dict[str, Any]) -> None:
+        for subscription in self._subscriptions.get(UUID(message["execution"]), ()):
+            if message["type"] == "execution.delta":
+                subscription.deltas.append(message["delta"])
+            subscription.woken.set()
+
+
+_hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()
+
+
+def current_hub() -> Hub:
+    """The hub of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        _hubs[loop] = Hub()
+    return _hubs[loop]

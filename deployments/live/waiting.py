@@ -1,0 +1,29 @@
+"""A caller that waits for an execution's end: without a thread, and without a database connection."""
+
+import time
+from uuid import UUID
+
+from deployments.executions.database_threads import in_database_thread
+from deployments.live.hub import current_hub
+from deployments.models import ExecutionLog
+
+POLL_SECONDS = 5.0
+
+
+async def wait_for_end(execution_id: UUID, *, seconds: float) -> bool:
+    """Whether the execution has ended before that many seconds are over.
+
+    To be called after the accepting commit: it subscribes, looks, and then waits, so that no end is missed.
+    """
+    deadline = time.monotonic() + seconds
+    async with current_hub().subscribe(execution_id) as subscription:
+        while not await in_database_thread(_has_ended, execution_id):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await subscription.wait(min(left, POLL_SECONDS))
+    return True
+
+
+def _has_ended(execution_id: UUID) -> bool:
+    return not ExecutionLog.objects.filter(id=execution_id).unfinished().exists()
