@@ -26,7 +26,7 @@ class Team(Group):
     @classmethod
     def default(cls) -> "Team":
         """The team that a fresh installation starts with."""
-        return cls.objects.get(name=DEFAULT_TEAM_NAME)
+        return cls.objects.get_or_create(name=DEFAULT_TEAM_NAME)[0]  # type: ignore[return-value] # the stubs inherit Group's manager
 
 
 class TeamQuerySet(models.QuerySet[Any]):

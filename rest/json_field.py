@@ -8,7 +8,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.types.json import Json
 
 
-class VerbatimJSONField(models.JSONField):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+class VerbatimJSONField(models.JSONField):
     """A JSONField that keeps the order of an object's keys, on PostgreSQL too, where `jsonb` loses it.
 
     A prompt is made from such values: a resumed execution has to make the very same one. The column's type `json` has

@@ -1,0 +1,50 @@
+"""Which verbs a request needs."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from access.principal import Principal, Verb
+
+
+class HasVerb(BasePermission):
+    """The caller has one of the verbs that the view's `required_verbs` names.
+
+    `required_verbs` maps an action (of a viewset) or a method (`"GET"`, of another view) to verbs, any of which
+    suffices. A view without a row fails loudly. Where the caller lacks the verb, what they may not even see is still
+    a 404 and not a 403: the view's `get_object` decides, or its `require_visible` if it has one.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        principal = request.auth
+        if not isinstance(principal, Principal):
+            return False
+        verbs = _required_verbs(request, view)
+        if verbs is None or principal.may(*verbs):
+            return True
+        _raise_if_invisible(view)
+        return False
+
+
+def _required_verbs(request: Request, view: Any) -> tuple[Verb, ...] | None:
+    """None where no right is needed: a method that the view does not have (405), or OPTIONS."""
+    method = str(request.method)
+    if method == "OPTIONS" or not hasattr(view, method.lower()):
+        return None
+    actions = getattr(view, "action_map", None)
+    operation = actions.get(method.lower()) if actions else "GET" if method == "HEAD" else method
+    try:
+        return tuple(view.required_verbs[operation])
+    except (AttributeError, KeyError):
+        raise ImproperlyConfigured(
+            f"{type(view).__name__}.required_verbs has no row for {operation!r}: name the verbs that it needs."
+        ) from None
+
+
+def _raise_if_invisible(view: Any) -> None:
+    if hasattr(view, "require_visible"):
+        view.require_visible()
+    elif hasattr(view, "get_object") and (view.lookup_url_kwarg or view.lookup_field) in view.kwargs:
+        view.get_object()

@@ -1,0 +1,44 @@
+"""What every operation of the OpenAPI document has: its problems."""
+
+from typing import Any
+
+from rest.problems import PROBLEM_MEDIA_TYPE
+
+
+def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A drf-spectacular hook: every operation may answer with a problem."""
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    answer = {"$ref": "#/components/schemas/Problem"}
+    components.setdefault("responses", {})["Problem"] = {
+        "description": "An RFC 9457 problem.",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": answer}},
+    }
+    for operations in result.get("paths", {}).values():
+        for operation in operations.values():
+            if isinstance(operation, dict) and "responses" in operation:
+                operation["responses"].setdefault("default", {"$ref": "#/components/responses/Problem"})
+    return result
+
+
+_TEXT = {"type": "string"}
+_PROBLEM = {
+    "type": "object",
+    "description": "An RFC 9457 problem. Some types have more members.",
+    "required": ["type", "title", "status", "detail", "errors", "request_id"],
+    "properties": {
+        "type": {"type": "string", "description": "/problems/<slug>, stable."},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "A sentence that says what to do."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {"pointer": _TEXT, "code": _TEXT, "message": _TEXT},
+            },
+        },
+        "request_id": {"type": ["string", "null"], "description": "Quote it when you report the problem."},
+    },
+}
