@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, F, PositiveIntegerField, Q, QuerySet, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
@@ -232,7 +232,8 @@ def _owner(fences: Iterable[Fence]) -> str:
 
 
 def _new_seqs(seqs: Mapping[Fence, int]) -> Case:
-    return Case(*(When(id=fence.execution_id, then=Value(seq)) for fence, seq in seqs.items()), default=F("seq"))
+    whens = (When(id=fence.execution_id, then=Value(seq)) for fence, seq in seqs.items())
+    return Case(*whens, default=F("seq"), output_field=PositiveIntegerField())
 
 
 def _lease() -> CombinedExpression:

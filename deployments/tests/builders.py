@@ -1,0 +1,70 @@
+"""Rows for tests: a design, its version, a deployment of it, an execution."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from access.models import Team
+from deployments.executions import lifecycle
+from deployments.executions.limits import ExecutionLimits
+from deployments.models import Deployment, ExecutionLog
+from designs.models import DesignVersion, OrchestrationDesign
+from executor.json_types import JsonObject
+
+
+def one_agent_document(*, name: str = "Greeter", model: str = "offline:demo") -> JsonObject:
+    """The smallest design that runs: one sequential block of one agent."""
+    agent: JsonObject = {
+        "id": "writer",
+        "name": "Writer",
+        "role": "worker",
+        "system_prompt": "Be brief.",
+        "model": model,
+    }
+    block: JsonObject = {
+        "id": "greet",
+        "type": "sequential",
+        "data": {"label": "Greet", "task": "Greet the person.", "agents": [agent], "config": {}},
+    }
+    return {"format": 1, "name": name, "blocks": [block], "connections": []}
+
+
+def make_version(document: JsonObject | None = None, *, team: Team | None = None) -> DesignVersion:
+    """Version 1 of a new design."""
+    document = document or one_agent_document()
+    design = OrchestrationDesign.objects.create(
+        team=team or Team.default(), name=str(document["name"]), draft=document, created_by="user:test"
+    )
+    return DesignVersion.objects.create(design=design, number=1, content_hash="0" * 64, document=document)
+
+
+def make_deployment(path: str = "greet", *, version: DesignVersion | None = None, **fields: Any) -> Deployment:
+    """An active deployment at `/api/deployed/<path>`."""
+    version = version or make_version()
+    return Deployment.objects.create(
+        team=version.design.team,
+        design=version.design,
+        version=version,
+        design_name=version.design.name,
+        endpoint_path=f"/api/deployed/{path}",
+        **fields,
+    )
+
+
+def make_queued(deployment: Deployment | None = None, **fields: Any) -> ExecutionLog:
+    """A queued execution, accepted as `start_execution` does it, that no worker is told of."""
+    deployment = deployment or make_deployment()
+    execution = ExecutionLog(
+        team=deployment.team,
+        deployment=deployment,
+        design=deployment.design,
+        version=deployment.version,
+        trigger_type="api",
+        triggered_by="key:test",
+        limits=ExecutionLimits.of(deployment).as_json(),
+        is_limited=deployment.max_concurrent is not None,
+        created_at=timezone.now(),
+        **fields,
+    )
+    lifecycle.accept(execution)
+    return execution

@@ -1,0 +1,195 @@
+"""Every change of status is a compare-and-set: who is late, stale or not allowed changes nothing."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from deployments.executions import lifecycle
+from deployments.executions.lifecycle import Ending, Fence
+from deployments.models import ExecutionEvent, ExecutionLog
+from deployments.tests.builders import make_deployment, make_queued
+
+pytestmark = pytest.mark.django_db
+
+RUNNING = ExecutionLog.Status.RUNNING
+
+
+def fence_of(execution: ExecutionLog, *, attempt: int = 1, owner: str = "worker-a") -> Fence:
+    return Fence(execution.id, attempt, owner)
+
+
+def claim(*fences: Fence, seq: int = 1) -> set[UUID]:
+    with transaction.atomic():
+        return lifecycle.claim(dict.fromkeys(fences, seq), started_at=timezone.now())
+
+
+def completed(**fields: object) -> Ending:
+    return Ending(status="completed", completed_at=timezone.now(), duration_ms=5, **fields)  # type: ignore[arg-type]
+
+
+def test_accepting_makes_a_queued_row_with_its_first_event() -> None:
+    execution = make_queued()
+    assert execution.status == "queued"
+    event = ExecutionEvent.objects.get(execution=execution)
+    assert (event.seq, event.type) == (1, "execution.accepted")
+    assert event.payload == {"trigger_type": "api", "triggered_by": "key:test"}
+
+
+def test_a_claim_takes_a_queued_row_once() -> None:
+    execution = make_queued()
+    assert claim(fence_of(execution), seq=3) == {execution.id}
+    assert claim(fence_of(execution, owner="worker-b")) == set()
+    execution.refresh_from_db()
+    assert (execution.status, execution.attempt, execution.lease_owner, execution.seq) == (RUNNING, 1, "worker-a", 3)
+    assert execution.started_at is not None
+    assert execution.lease_expires_at is not None
+    assert execution.lease_expires_at > timezone.now()
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"next_run_at": timezone.now() + timedelta(hours=1)}, "not due yet"),
+        ({"deadline_at": timezone.now() - timedelta(seconds=1)}, "past its deadline"),
+        ({"cancel_requested_at": timezone.now()}, "cancelled"),
+        ({"attempt": 1}, "another attempt"),
+    ],
+)
+def test_a_claim_refuses_what_is_not_claimable(fields: dict[str, object], why: str) -> None:
+    execution = make_queued(**fields)
+    assert claim(fence_of(execution)) == set(), why
+    execution.refresh_from_db()
+    assert execution.status == "queued"
+
+
+def test_a_claim_of_an_execution_that_has_run_keeps_its_first_start() -> None:
+    first_start = timezone.now() - timedelta(minutes=5)
+    execution = make_queued(attempt=2, started_at=first_start)
+    assert claim(fence_of(execution, attempt=3)) == {execution.id}
+    execution.refresh_from_db()
+    assert execution.started_at == first_start
+    assert execution.attempt == 3
+
+
+def test_claims_hold_the_concurrency_of_a_deployment() -> None:
+    deployment = make_deployment(max_concurrent=2)
+    executions = [make_queued(deployment) for _ in range(5)]
+    others = make_queued(make_deployment("other"))
+    got = claim(*(fence_of(execution) for execution in [*executions, others]))
+    assert got == {executions[0].id, executions[1].id, others.id}
+    assert claim(fence_of(executions[2])) == set()
+    with transaction.atomic():
+        assert lifecycle.finish(fence_of(executions[0]), 2, completed())
+    assert claim(fence_of(executions[2])) == {executions[2].id}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"attempt": 2}, {"owner": "worker-b"}],
+    ids=["an attempt that is not the row's", "another worker"],
+)
+def test_without_the_fence_nothing_is_recorded_or_ended(wrong: dict[str, object]) -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    stale = fence_of(execution, **wrong)  # type: ignore[arg-type]
+    with transaction.atomic():
+        assert not lifecycle.advance({stale: 9})
+        assert not lifecycle.finish(stale, 9, completed())
+    execution.refresh_from_db()
+    assert (execution.status, execution.seq) == (RUNNING, 1)
+
+
+def test_an_ended_execution_is_final() -> None:
+    execution = make_queued()
+    fence = fence_of(execution)
+    claim(fence)
+    with transaction.atomic():
+        assert lifecycle.finish(fence, 4, completed(result_data={"output": "hi"}))
+        assert not lifecycle.finish(fence, 5, completed())
+        assert not lifecycle.advance({fence: 6})
+    assert lifecycle.request_cancel(execution_id=execution.id, by="user:alice") == "ended"
+    assert claim(fence_of(execution, attempt=2)) == set()
+    execution.refresh_from_db()
+    assert (execution.status, execution.seq, execution.result_data) == ("completed", 4, {"output": "hi"})
+    assert (execution.lease_owner, execution.lease_expires_at) == ("", None)
+
+
+def test_ends_are_counted_on_the_deployment() -> None:
+    deployment = make_deployment()
+    earlier, later = timezone.now() - timedelta(hours=1), timezone.now()
+    lifecycle.count_ended([(deployment.id, later), (deployment.id, earlier)])
+    lifecycle.count_ended([(deployment.id, earlier)])
+    deployment.refresh_from_db()
+    assert (deployment.execution_count, deployment.last_execution_at) == (3, later)
+
+
+def test_cancelling_what_is_queued_ends_it_at_once() -> None:
+    execution = make_queued()
+    assert lifecycle.request_cancel(execution_id=execution.id, by="user:alice") == "cancelled"
+    execution.refresh_from_db()
+    assert (execution.status, execution.cancel_requested_by) == ("cancelled", "user:alice")
+    assert execution.deployment is not None
+    assert execution.deployment.execution_count == 1
+    last = ExecutionEvent.objects.filter(execution=execution).latest("seq")
+    assert (last.seq, last.type, last.payload) == (2, "execution.cancelled", {"by": "user:alice"})
+    assert claim(fence_of(execution)) == set()
+
+
+def test_cancelling_what_runs_leaves_it_to_its_worker() -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    assert lifecycle.request_cancel(execution_id=execution.id, by="user:alice") == "requested"
+    execution.refresh_from_db()
+    assert execution.status == RUNNING
+    assert lifecycle.renew([fence_of(execution)]) == {execution.id: "user:alice"}
+
+
+def test_undeploying_cancels_only_what_is_queued_there() -> None:
+    deployment, other = make_deployment("a"), make_deployment("b")
+    running, queued, elsewhere = make_queued(deployment), make_queued(deployment), make_queued(other)
+    claim(fence_of(running))
+    assert lifecycle.cancel_queued_of_deployment(deployment_id=deployment.id, by="user:alice") == 1
+    statuses = [ExecutionLog.objects.get(id=row.id).status for row in (running, queued, elsewhere)]
+    assert statuses == ["running", "cancelled", "queued"]
+
+
+def test_a_heartbeat_renews_only_what_is_still_held() -> None:
+    held, lost = make_queued(make_deployment("a")), make_queued(make_deployment("b"))
+    claim(fence_of(held), fence_of(lost))
+    past = timezone.now() - timedelta(hours=1)
+    ExecutionLog.objects.update(lease_expires_at=past)
+    ExecutionLog.objects.filter(id=lost.id).update(lease_owner="worker-b")
+    assert lifecycle.renew([fence_of(held), fence_of(lost)]) == {held.id: None}
+    held.refresh_from_db()
+    lost.refresh_from_db()
+    assert held.lease_expires_at is not None
+    assert held.lease_expires_at > timezone.now()
+    assert lost.lease_expires_at == past
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "running"},
+        {"status": "completed"},
+        {"lease_expires_at": timezone.now()},
+        {"completed_at": timezone.now()},
+    ],
+    ids=["running without a lease", "ended without its time", "queued with a lease", "queued with an end"],
+)
+def test_the_database_refuses_what_must_not_be(fields: dict[str, object]) -> None:
+    execution = make_queued()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ExecutionLog.objects.filter(id=execution.id).update(**fields)
+    assert connection.is_usable()
+
+
+def test_a_call_has_one_recorded_result() -> None:
+    execution = make_queued()
+    fields = {"execution": execution, "type": "agent.completed", "key": "a/turn/0/w", "at": timezone.now()}
+    ExecutionEvent.objects.create(seq=2, **fields)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ExecutionEvent.objects.create(seq=3, **fields)
