@@ -19,6 +19,7 @@ from executor.json_types import Json, JsonObject
 from executor.patterns import PATTERNS
 from executor.providers.contract import TokenUsage
 from executor.spec import Agent, AgentSettings, Block, BlockConfig, BlockData, Connection, Design, Position, Role
+from executor.usage import Usage
 
 ResultT = TypeVar("ResultT")
 Script = Mapping[str, Any] | Callable[[AgentCall], Any]
@@ -107,16 +108,17 @@ class ScriptedCaller:
         hold: Callable[[AgentCall], Awaitable[None]] | None = None,
         checkpoints: Mapping[str, Step] | None = None,
         decisions: Mapping[str, Event] | None = None,
-        usage: TokenUsage | None = None,
+        tokens: TokenUsage | None = None,
         cost: Decimal | None = Decimal(0),
     ) -> None:
         self.script: Script = {} if script is None else script
         self.hold = hold
-        self.usage = usage or TokenUsage(input_tokens=10, output_tokens=5)
+        self.tokens = tokens or TokenUsage(input_tokens=10, output_tokens=5)
         self.cost = cost
         self.calls: list[AgentCall] = []
         self.checkpoints: dict[str, Step] = dict(checkpoints or {})
         self.decisions: dict[str, Event] = dict(decisions or {})
+        self.usage = Usage()
         self.running = 0
         self.peak = 0
         self._asked: set[str] = set()
@@ -136,6 +138,7 @@ class ScriptedCaller:
             raise RepeatedKey(f"The key {call.key!r} was used twice.")
         self._asked.add(call.key)
         if call.key in self.checkpoints:
+            self._count(self.checkpoints[call.key])
             return self.checkpoints[call.key]
         self.calls.append(call)
         answer = await self._held_answer(call)
@@ -144,6 +147,7 @@ class ScriptedCaller:
         self._position += 1
         step = self._step(call, answer)
         self.checkpoints[call.key] = step
+        self._count(step)
         return step
 
     def record(self, event_type: Literal["decision"], *, block_id: str, key: str, payload: JsonObject) -> None:
@@ -153,6 +157,9 @@ class ScriptedCaller:
 
     def recorded(self, key: str) -> Event | None:
         return self.decisions.get(key)
+
+    def _count(self, step: Step) -> None:
+        self.usage = self.usage.plus_call(step.usage, step.cost, calls=step.tries)
 
     async def _held_answer(self, call: AgentCall) -> Any:
         self.running += 1
@@ -187,7 +194,7 @@ class ScriptedCaller:
             output=output,
             text=output if isinstance(output, str) else json.dumps(output),
             model=call.agent.model or "scripted:model",
-            usage=self.usage,
+            usage=self.tokens,
             cost=self.cost,
             duration_ms=0,
             tries=1,
