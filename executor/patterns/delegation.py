@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -92,7 +92,7 @@ def plan_decision(workers: tuple[str, ...]) -> type[Plan]:
 def judgement_decision(verdicts: tuple[str, ...], workers: tuple[str, ...]) -> type[Judgement]:
     """`Judgement` with the verdicts that are still possible, and the workers who could take over, as enums."""
     verdict: Any = Literal.__getitem__(verdicts)
-    worker: Any = Literal.__getitem__((*workers, None))
+    worker: Any = Optional.__getitem__(Literal.__getitem__(workers)) if workers else None
     fields = Judgement.model_fields
     return create_model(
         "Judgement", __base__=Judgement, verdict=(verdict, fields["verdict"]), worker=(worker, fields["worker"])
