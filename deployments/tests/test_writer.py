@@ -1,0 +1,118 @@
+"""Group commit: many executions in one transaction, and none of them harmed by another's lost fence or bad data."""
+
+from uuid import UUID
+
+import pytest
+import uuid_utils.compat
+from django.utils import timezone
+
+from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.writer import FenceLost, GroupCommitWriter, Write, commit_writes
+from deployments.models import ExecutionEvent, ExecutionLog
+from deployments.tests.builders import make_deployment, make_queued, make_version
+
+
+def event(execution: ExecutionLog, seq: int, *, key: str = "", event_type: str = "agent.completed") -> ExecutionEvent:
+    return ExecutionEvent(
+        id=uuid_utils.compat.uuid7(), execution=execution, seq=seq, type=event_type, key=key, at=timezone.now()
+    )
+
+
+def claiming(execution: ExecutionLog, **fields: object) -> Write:
+    """A first write, which claims and records one event."""
+    write = {
+        "fence": Fence(execution.id, execution.attempt + 1, "worker-a"),
+        "seq": 2,
+        "events": (event(execution, 2, event_type="execution.started"),),
+        "claimed_at": timezone.now(),
+        "deployment_id": execution.deployment_id,
+    }
+    return Write(**(write | fields))  # type: ignore[arg-type]
+
+
+def recording(execution: ExecutionLog, *, attempt: int = 1, key: str = "", seq: int = 3, **fields: object) -> Write:
+    """A later write of that attempt, which records one result."""
+    fence = Fence(execution.id, attempt, "worker-a")
+    return Write(fence, seq, (event(execution, seq, key=key),), **fields)  # type: ignore[arg-type]
+
+
+def completed() -> Ending:
+    return Ending(status="completed", completed_at=timezone.now(), duration_ms=1, result_data={"output": "x"})
+
+
+def seqs(execution: ExecutionLog) -> list[int]:
+    return list(ExecutionEvent.objects.filter(execution=execution).order_by("seq").values_list("seq", flat=True))
+
+
+def three_queued() -> list[ExecutionLog]:
+    deployment = make_deployment()
+    return [make_queued(deployment) for _ in range(3)]
+
+
+@pytest.mark.django_db
+def test_a_run_of_one_agent_needs_two_writes_after_it_was_accepted() -> None:
+    execution = make_queued()
+    assert commit_writes([claiming(execution)]) == set()
+    assert commit_writes([recording(execution, ending=completed(), deployment_id=execution.deployment_id)]) == set()
+    execution.refresh_from_db()
+    assert (execution.status, execution.seq, execution.attempt) == ("completed", 3, 1)
+    assert seqs(execution) == [1, 2, 3]
+    assert execution.deployment is not None
+    assert execution.deployment.execution_count == 1
+
+
+@pytest.mark.django_db
+def test_a_claim_that_is_not_got_keeps_nothing_and_leaves_the_others() -> None:
+    first, second, third = three_queued()
+    ExecutionLog.objects.filter(id=second.id).update(cancel_requested_at=timezone.now())
+    assert commit_writes([claiming(row) for row in (first, second, third)]) == {second.id}
+    assert [seqs(row) for row in (first, second, third)] == [[1, 2], [1], [1, 2]]
+
+
+@pytest.mark.django_db
+def test_a_batch_costs_a_handful_of_statements_whatever_its_size(django_assert_max_num_queries) -> None:  # type: ignore[no-untyped-def]
+    deployment = make_deployment()
+    rows = [make_queued(deployment) for _ in range(20)]
+    with django_assert_max_num_queries(6):
+        commit_writes([claiming(row) for row in rows])
+    with django_assert_max_num_queries(5):
+        commit_writes([recording(row) for row in rows])
+
+
+@pytest.mark.django_db
+def test_a_lost_fence_keeps_nothing_of_the_whole_batch() -> None:
+    first, second, _ = three_queued()
+    commit_writes([claiming(first), claiming(second)])
+    ExecutionLog.objects.filter(id=second.id).update(attempt=2)
+    with pytest.raises(FenceLost):
+        commit_writes([recording(first), recording(second)])
+    assert [seqs(first), seqs(second)] == [[1, 2], [1, 2]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_writer_tries_each_alone_when_one_fails() -> None:
+    """A lost fence and a result that is already recorded fail their own write; the third goes through."""
+    lost, repeated, sound = three_queued()
+    commit_writes([claiming(row) for row in (lost, repeated, sound)])
+    commit_writes([recording(repeated, key="a/turn/0/w")])
+    ExecutionLog.objects.filter(id=lost.id).update(lease_owner="worker-b")
+    committed: list[UUID] = []
+    writer = GroupCommitWriter(on_committed=lambda writes: committed.extend(w.fence.execution_id for w in writes))
+    writes = [recording(lost), recording(repeated, key="a/turn/0/w", seq=4), recording(sound)]
+    futures = [writer.submit(write) for write in writes]
+    writer.start()
+    writer.stop()
+    assert isinstance(futures[0].exception(timeout=10), FenceLost)
+    assert futures[1].exception(timeout=10) is not None
+    assert futures[2].exception(timeout=10) is None
+    assert committed == [sound.id]
+    assert [seqs(row) for row in (lost, repeated, sound)] == [[1, 2], [1, 2, 3], [1, 2, 3]]
+
+
+@pytest.mark.django_db
+def test_json_keeps_the_order_of_its_keys() -> None:
+    """A resumed execution makes its prompts from what is stored: they have to be the same to the letter."""
+    document = {"zebra": 1, "apple": {"z": 1, "a": [{"y": 1, "b": 2}]}, "format": 1, "name": "Order", "blocks": []}
+    version = make_version(document)
+    version.refresh_from_db()
+    assert str(version.document) == str(document)
