@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from executor.clock import Clock
@@ -31,7 +31,9 @@ class Slow:
 
 @dataclass(frozen=True)
 class Stalled:
-    """No answer, ever."""
+    """No answer, ever. `reached` is set when the request has come."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 Reply = str | ModelAnswer | Exception | Streamed | Slow | Stalled
@@ -103,6 +105,7 @@ class ScriptedModel:
 
     async def _write(self, reply: str | Streamed | Slow | Stalled, on_text: TextSink | None) -> str:
         if isinstance(reply, Stalled):
+            reply.reached.set()
             await asyncio.Event().wait()
         if isinstance(reply, Slow):
             assert self.provider.clock is not None, "A slow reply needs a clock."
