@@ -31,7 +31,7 @@ class AwaitMixin:
     """
 
     @classmethod
-    def as_view(cls, *args: Any, **kwargs: Any) -> Callable[..., Awaitable[HttpResponseBase]]:
+    def as_view(cls, *args: Any, **kwargs: Any) -> Any:
         sync_view = super().as_view(*args, **kwargs)  # type: ignore[misc] # of the view that comes after this class
 
         def run_and_release(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

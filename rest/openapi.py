@@ -8,7 +8,7 @@ from rest.problems import PROBLEM_MEDIA_TYPE
 def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A drf-spectacular hook: every operation may answer with a problem."""
     components = result.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
     answer = {"$ref": "#/components/schemas/Problem"}
     components.setdefault("responses", {})["Problem"] = {
         "description": "An RFC 9457 problem.",
@@ -22,7 +22,7 @@ def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 _TEXT = {"type": "string"}
-_PROBLEM = {
+PROBLEM_SCHEMA = {
     "type": "object",
     "description": "An RFC 9457 problem. Some types have more members.",
     "required": ["type", "title", "status", "detail", "errors", "request_id"],
