@@ -196,6 +196,16 @@ def amount_used(events: Iterable[RecordedEvent]) -> Amount:
     return total
 
 
+def usage_of_results(events: Iterable[RecordedEvent]) -> Usage:
+    """What the recorded results among these events say was used."""
+    total = Usage()
+    for entry in events:
+        if entry.event.type in {"agent.completed", "agent.failed"}:
+            outcome = read_outcome(entry.event.payload)
+            total = total.plus_call(outcome.usage, outcome.cost, calls=outcome.tries)
+    return total
+
+
 def retrying_payload(*, reason: str, cause: str, wait: float, model: str, reserved: Amount) -> JsonObject:
     """`agent.retrying`: why the request before failed, and which model is asked after how many seconds.
 

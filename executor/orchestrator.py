@@ -17,6 +17,7 @@ from executor.checkpoint import (
     make_step,
     read_failure,
     read_outcome,
+    usage_of_results,
 )
 from executor.clock import Clock
 from executor.errors import AgentCallFailed, Ceiling, CeilingReached, RepeatedKey
@@ -53,14 +54,15 @@ class MultiAgentOrchestrator:
         self._clock = clock
         self._deadline = deadline
         self._requests = Requests(models=models, journal=journal, budget=budget, clock=clock, on_delta=on_delta)
-        self._replayed = Usage()
+        # All that earlier attempts recorded: the calls of a block that has ended are never replayed one by one.
+        self._earlier = usage_of_results(journal.earlier_calls())
         self._keys: set[str] = set()
         self._warned = False
 
     @property
     def usage(self) -> Usage:
-        """What the calls of this run have used, replayed ones and failed requests included."""
-        return self._replayed.plus(self._requests.usage)
+        """What the calls of this run have used, those of earlier attempts and failed requests included."""
+        return self._earlier.plus(self._requests.usage)
 
     async def restore(self) -> None:
         """Charge the budget with what earlier attempts have used; an outcome nobody knows counts as its reservation."""
@@ -104,11 +106,9 @@ class MultiAgentOrchestrator:
         if entry.event.type == "decision":
             raise RepeatedKey(f"The checkpoint {checkpoint.key!r} already holds a decision.")
         self._compare_prompts(checkpoint, entry)
-        outcome = read_outcome(entry.event.payload)
-        self._replayed = self._replayed.plus_call(outcome.usage, outcome.cost, calls=outcome.tries)
         if entry.event.type == "agent.failed":
             raise read_failure(checkpoint.call, entry.event.payload)
-        return Recorded(outcome, entry.position, replayed=True)
+        return Recorded(read_outcome(entry.event.payload), entry.position, replayed=True)
 
     def _compare_prompts(self, checkpoint: Checkpoint, entry: RecordedEvent) -> None:
         """The recorded result wins over a prompt that has changed since; one warning a run says so."""

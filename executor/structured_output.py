@@ -2,20 +2,16 @@
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import NoReturn
 
 from executor.errors import Problem
 from executor.json_schema import validate_instance
 from executor.json_types import Json, JsonObject
+from executor.providers.text import clean_json_text
 
 MAX_DEPTH = 100
 MAX_PROBLEMS = 20
-
-FENCED = re.compile(r"```(?:json|JSON)?[ \t]*\r?\n(.*)\n[ \t]*```", re.DOTALL)
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-ESCAPED_UNSTORABLE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 @dataclass(frozen=True)
@@ -47,14 +43,12 @@ def repair_prompt(error: str) -> str:
 
 
 def _parse(text: str) -> Json:
-    text = text.strip()
-    if (fenced := FENCED.fullmatch(text)) is not None:
-        text = fenced[1]
+    # Providers clean the text; here its escapes count too, which can spell what no database stores.
+    text = clean_json_text(text)
     value: Json = json.loads(text, parse_float=_finite, parse_constant=_refuse)
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep.")
-    # Providers clean the text, but an escape can still spell what no database stores.
-    return _clean(value) if ESCAPED_UNSTORABLE.search(text) else value
+    return value
 
 
 def _finite(digits: str) -> float:
@@ -73,16 +67,6 @@ def _is_deeper(value: Json, levels: int) -> bool:
         return False
     children = value.values() if isinstance(value, dict) else value
     return levels == 0 or any(_is_deeper(child, levels - 1) for child in children)
-
-
-def _clean(value: Json) -> Json:
-    if isinstance(value, str):
-        return UNSTORABLE.sub("\ufffd", value)
-    if isinstance(value, list):
-        return [_clean(item) for item in value]
-    if isinstance(value, dict):
-        return {UNSTORABLE.sub("\ufffd", key): _clean(item) for key, item in value.items()}
-    return value
 
 
 def _sentence(problem: Problem) -> str:

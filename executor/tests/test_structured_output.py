@@ -56,7 +56,7 @@ def test_nothing_more_clever_is_tried(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        (r'"a\u0000b"', "a\ufffdb"),
+        (r'"a\u0000b"', "ab"),
         (r'{"k\ud800": ["\uDFFF"]}', {"k\ufffd": ["\ufffd"]}),
         (r'"\ud83d\ude00"', "😀"),
         (r'"\\u0000"', r"\u0000"),
