@@ -10,6 +10,8 @@ from executor.pointers import pointer_to
 #: A NUL, which PostgreSQL cannot store, or half of a surrogate pair, which UTF-8 cannot express.
 _BAD_CHARACTER = re.compile("[\x00\ud800-\udfff]")
 _MAX_FLOAT_BITS = 1_023
+#: The walk ends with so many problems: such a document was not written by mistake.
+MAX_PROBLEMS = 100
 
 # A path is kept as (parent, step), so that a pointer is only written for what is wrong.
 _Path = tuple[Any, str | int] | None
@@ -18,12 +20,12 @@ _Path = tuple[Any, str | int] | None
 def find_hostile_values(document: object, *, max_depth: int, max_values: int) -> list[Problem]:
     """Nesting beyond the bound, too many values, NULs, lone surrogates, numbers beyond a double, and what is not JSON.
 
-    Never recursive. The walk ends at once when there are more values than allowed.
+    Never recursive. The walk ends at once when there are more values than allowed, or `MAX_PROBLEMS` problems.
     """
     problems: list[Problem] = []
     stack: list[tuple[object, _Path, int]] = [(document, None, 0)]
     seen = 0
-    while stack:
+    while stack and len(problems) < MAX_PROBLEMS:
         value, path, depth = stack.pop()
         seen += 1
         if seen > max_values:
