@@ -1,15 +1,44 @@
 """Designs with their immutable versions, and the accounts at model providers."""
 
+from typing import Self
+
 import uuid_utils.compat
 from django.db import models
+from django.db.models import OuterRef, Q, Subquery
 
 from access.encryption import EncryptedTextField
 from access.models import TeamOwned, TeamQuerySet
+from access.principal import ALL, Principal
 from rest.json_field import VerbatimJSONField
 
 
+class BuildingQuerySet(TeamQuerySet):
+    """Rows that designs are built of. A key that is for some deployments only sees none of them."""
+
+    def visible_to(self, principal: Principal) -> Self:
+        return super().visible_to(principal) if principal.deployment_ids is ALL else self.none()
+
+
+class DesignQuerySet(BuildingQuerySet):
+    """Queries over designs. `live` are those that are not deleted."""
+
+    def visible_to(self, principal: Principal) -> Self:
+        return super().visible_to(principal).live()
+
+    def live(self) -> Self:
+        return self.filter(deleted_at__isnull=True)
+
+    def with_latest_version(self) -> Self:
+        """Adds `latest_version`, the highest number; None before the first."""
+        newest = DesignVersion.objects.filter(design=OuterRef("pk")).order_by("-number")
+        return self.annotate(latest_version=Subquery(newest.values("number")[:1]))
+
+
 class OrchestrationDesign(TeamOwned):
-    """A design that is being worked on: its draft is what was last saved, sound or not."""
+    """A design that is being worked on: its draft is what was last saved, sound or not.
+
+    Deleting keeps the row, so that the history of what ran keeps its design.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     name = models.CharField(max_length=200)
@@ -20,8 +49,9 @@ class OrchestrationDesign(TeamOwned):
     created_by = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
 
-    objects = TeamQuerySet.as_manager()
+    objects = DesignQuerySet.as_manager()
 
     class Meta:
         verbose_name = "design"
@@ -55,6 +85,18 @@ class DesignVersion(models.Model):
         return f"{self.design_id} v{self.number}"
 
 
+class ProviderAccountQuerySet(BuildingQuerySet):
+    """Queries over accounts."""
+
+    def without_keys(self) -> Self:
+        """Adds `has_key` and leaves the key in the database: who lists accounts has no need to decrypt it."""
+        return self.defer("api_key").annotate(
+            has_key=models.Case(
+                models.When(Q(api_key=""), then=False), default=True, output_field=models.BooleanField()
+            )
+        )
+
+
 class ProviderAccount(TeamOwned):
     """An account at a model provider. Designs name it: `<name>:<model>`; its key is written and never read back."""
 
@@ -78,7 +120,7 @@ class ProviderAccount(TeamOwned):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = TeamQuerySet.as_manager()
+    objects = ProviderAccountQuerySet.as_manager()
 
     class Meta:
         verbose_name = "provider account"

@@ -62,6 +62,17 @@ class Environment(BaseSettings):
         pattern=r"^[^:\s]+:\S+$",
         description="Model of the agents that name none, as account:model.",
     )
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="Makes the account openai: designs name its models as openai:<model>."
+    )
+    openai_base_url: str = Field(
+        default="", description="A server that speaks as OpenAI does (Ollama, vLLM, …). It may have a private address."
+    )
+    anthropic_api_key: SecretStr | None = Field(default=None, description="Makes the account anthropic.")
+    anthropic_base_url: str = Field(default="", description="Another server for the account anthropic.")
+    google_api_key: SecretStr | None = Field(default=None, description="Makes the account google.")
+    gemini_api_key: SecretStr | None = Field(default=None, description="The same under its other name.")
+    google_base_url: str = Field(default="", description="Another server for the account google.")
     private_hosts: CommaList = Field(
         default=[], description="Host names or addresses in private networks that provider base URLs may name."
     )

@@ -1,0 +1,120 @@
+"""The models that a team's designs may name: accounts from the environment, and the team's own."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final, cast
+
+from cryptography.fernet import InvalidToken
+from django.conf import settings
+from django.db.models import Count, Max
+from pydantic import SecretStr
+
+from designs.models import ProviderAccount
+from executor.providers.accounts import Account, AccountKind, accounts_from_environment
+from executor.providers.contract import Price
+from executor.providers.registry import ProviderRegistry
+
+#: The variables that make accounts for every team.
+ENVIRONMENT_VARIABLES: Final = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
+    "GOOGLE_API_KEY",
+    "GEMINI_API_KEY",
+    "GOOGLE_BASE_URL",
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """Changes whenever one of the team's accounts is added, changed or removed."""
+
+    count: int
+    updated_at: Any
+
+
+def models_for(team_id: int) -> ProviderRegistry:
+    """The team's models, with the keys inside. One registry a process and team, so that its connections live on.
+
+    It is made anew after an account has changed; executions that run keep the one they started with.
+    """
+    stamp = _stamp_of(team_id)
+    with _lock:
+        known = _registries.get(team_id)
+        if known is not None and known[0] == stamp:
+            return known[1]
+    # Read after the stamp: a change in between makes the next caller read again, and is never missed.
+    registry = ProviderRegistry(
+        [*accounts_from_environment(_environment()), *_accounts_of(team_id)],
+        default_model=settings.ENVIRONMENT.default_model,
+    )
+    with _lock:
+        known = _registries.get(team_id)
+        if known is not None and known[0] == stamp:
+            return known[1]  # another thread was quicker, and its connections may be open already
+        _registries[team_id] = (stamp, registry)
+    return registry
+
+
+def models_from_environment() -> ProviderRegistry:
+    """The models that the environment alone names, for runs without a database. Close it after use."""
+    return ProviderRegistry(
+        accounts_from_environment(_environment()), default_model=settings.ENVIRONMENT.default_model
+    )
+
+
+def prices_of(prices: Mapping[str, Any]) -> dict[str, Price]:
+    """An account's prices as the engine wants them. Raises KeyError, TypeError or ArithmeticError for others."""
+    return {model: Price(Decimal(str(row["input"])), Decimal(str(row["output"]))) for model, row in prices.items()}
+
+
+def _stamp_of(team_id: int) -> _Stamp:
+    accounts = ProviderAccount.objects.filter(team_id=team_id)
+    return _Stamp(**accounts.aggregate(count=Count("pk"), updated_at=Max("updated_at")))
+
+
+def _accounts_of(team_id: int) -> list[Account]:
+    accounts = (_account(row) for row in ProviderAccount.objects.filter(team_id=team_id).defer("api_key"))
+    return [account for account in accounts if account is not None]
+
+
+def _account(row: ProviderAccount) -> Account | None:
+    try:
+        key = row.api_key  # decrypted here, so that one lost key does not take the other accounts with it
+    except InvalidToken:
+        log.error("The key of the provider account %r cannot be decrypted: ENCRYPTION_KEYS lacks its key.", row.name)  # noqa: TRY400 - the trace says no more
+        return None
+    account = Account(
+        name=row.name,
+        kind=cast("AccountKind", row.kind),
+        base_url=row.base_url or None,
+        api_key=SecretStr(key) if key else None,
+        max_concurrent_calls=row.max_concurrent_calls,
+        prices=prices_of(row.prices) or None,
+    )
+    return replace(account, allow_private=may_be_private(account.host))
+
+
+def may_be_private(host: str) -> bool:
+    """Whether the operator lets accounts reach this host in a private network, and by plain http."""
+    return host.lower() in {allowed.lower() for allowed in settings.ENVIRONMENT.private_hosts}
+
+
+def _environment() -> dict[str, str]:
+    """As the settings read it: from the process's environment and from `.env`."""
+    values = {name: getattr(settings.ENVIRONMENT, name.lower()) for name in ENVIRONMENT_VARIABLES}
+    return {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for name, value in values.items()
+        if value
+    }
+
+
+_lock = threading.Lock()
+_registries: dict[int, tuple[_Stamp, ProviderRegistry]] = {}

@@ -1,0 +1,61 @@
+"""Versions: what a design was when it was deployed or run."""
+
+import threading
+from collections import OrderedDict
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max
+
+from designs.models import DesignVersion, OrchestrationDesign
+from designs.providers import models_for
+from executor.document import content_hash, parse_design, to_document
+from executor.errors import InvalidDesign, Problem
+from executor.spec import Design
+from executor.validation import validate_design
+
+#: Parsed designs that a process keeps. A large one takes some megabytes.
+CACHED_DESIGNS = 128
+
+
+def freeze_version(*, design: OrchestrationDesign, created_by: str) -> DesignVersion:
+    """The version of what is saved of the design now: the one with the same content, else a new one.
+
+    Raises `InvalidDesign` while the draft has problems, and when the design was deleted in the meantime.
+    """
+    parsed = parse_design(design.draft)
+    if problems := validate_design(parsed, models=models_for(design.team_id)):
+        raise InvalidDesign(problems)
+    digest = content_hash(parsed)
+    with transaction.atomic():
+        # The design's lock: two callers must not take one number, nor make two versions of one content.
+        if not OrchestrationDesign.objects.live().select_for_update().filter(id=design.id).exists():
+            raise InvalidDesign([Problem("", "design_deleted", "This design was deleted in the meantime.")])
+        versions = DesignVersion.objects.filter(design=design)
+        same = versions.filter(content_hash=digest).first()
+        return same or DesignVersion.objects.create(
+            design=design,
+            number=(versions.aggregate(last=Max("number"))["last"] or 0) + 1,
+            content_hash=digest,
+            document=to_document(parsed),
+            created_by=created_by,
+        )
+
+
+def parse_version(version: DesignVersion) -> Design:
+    """The version's design, parsed once a process: versions never change."""
+    with _lock:
+        known = _designs.get(version.id)
+        if known is not None:
+            _designs.move_to_end(version.id)
+            return known
+    parsed = parse_design(version.document)
+    with _lock:
+        _designs[version.id] = parsed
+        while len(_designs) > CACHED_DESIGNS:
+            _designs.popitem(last=False)
+    return parsed
+
+
+_lock = threading.Lock()
+_designs: OrderedDict[UUID, Design] = OrderedDict()
