@@ -1,0 +1,174 @@
+"""The models that a design can name, by account."""
+
+import asyncio
+import importlib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from types import ModuleType
+from typing import Protocol, cast
+
+from executor.clock import Clock
+from executor.errors import ExecutorError, UnknownModel
+from executor.providers.accounts import Account, AccountKind
+from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
+from executor.providers.gate import AccountGate
+from executor.providers.offline import OfflineModel
+
+DEFAULT_MODEL = "offline:demo"
+FREE = Price(Decimal(0), Decimal(0))
+
+_KIND_MODULES: Mapping[AccountKind, str] = {
+    "openai": "executor.providers.openai_chat",
+    "anthropic": "executor.providers.anthropic_messages",
+    "google": "executor.providers.google_gemini",
+}
+_PRICES_MODULE = "executor.providers.prices"
+
+
+class ProviderRegistry:
+    """The models of some accounts: the engine's `ModelProvider`. Of two accounts with one name the later one counts."""
+
+    def __init__(
+        self, accounts: Iterable[Account], *, default_model: str = DEFAULT_MODEL, clock: Clock | None = None
+    ) -> None:
+        self._accounts = {account.name: _AccountLine(account, clock) for account in accounts}
+        self._default_model = default_model
+        self._models: dict[str, Model] = {}
+        self._prices: dict[str, Price | None] = {}
+
+    @property
+    def default_model(self) -> str:
+        return self._default_model
+
+    def model(self, name: str) -> Model:
+        """The model of that name, always the same object. Raises `UnknownModel`. Opens no connection."""
+        found = self._models.get(name)
+        if found is None:
+            found = self._models[name] = self._build(name)
+        return found
+
+    def problem_with(self, name: str) -> str | None:
+        """A sentence when no account has the name before the colon."""
+        account, colon, model = name.partition(":")
+        if not (account and colon and model):
+            return f"{name!r} is not a model's name: write account:model, for instance {DEFAULT_MODEL}."
+        if account in self._accounts:
+            return None
+        known = ", ".join(sorted(self._accounts))
+        return f"There is no account {account!r} for the model {name!r}. Known accounts: {known or 'none'}."
+
+    def price(self, name: str) -> Price | None:
+        """What the model costs: the account's own price, else the public list's; None when neither names it."""
+        if self.problem_with(name) is not None:
+            return None
+        if name not in self._prices:
+            self._prices[name] = self._find_price(name)
+        return self._prices[name]
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop. They open again when they are needed."""
+        for line in self._accounts.values():
+            await line.aclose()
+
+    def _build(self, name: str) -> Model:
+        if (problem := self.problem_with(name)) is not None:
+            raise UnknownModel(problem)
+        account, _, model = name.partition(":")
+        line = self._accounts[account]
+        return OfflineModel(name) if line.account.kind == "offline" else _RemoteModel(name, model, line)
+
+    def _find_price(self, name: str) -> Price | None:
+        account_name, _, model = name.partition(":")
+        account = self._accounts[account_name].account
+        if account.prices is not None and model in account.prices:
+            return account.prices[model]
+        if account.kind == "offline":
+            return FREE
+        prices = cast("_PricesModule", _load(_PRICES_MODULE))
+        return prices.list_price(account, model)
+
+
+class _RemoteModel:
+    """A model behind HTTP."""
+
+    def __init__(self, name: str, model: str, line: "_AccountLine") -> None:
+        self._name = name
+        self._model = model
+        self._line = line
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+        try:
+            seat = await self._line.seat()
+        except ExecutorError as error:
+            message = f"Account {self._line.account.name!r} cannot be used: {error}"
+            raise ModelCallError(message, retryable=False, cause="egress_refused") from error
+        async with seat.gate.admission():
+            try:
+                return await seat.connection.ask(self._model, request, on_text)
+            except ModelCallError as error:
+                if error.status == 429 and error.retryable:
+                    seat.gate.pause(error.retry_after)
+                raise
+
+
+class _AccountLine:
+    """An account and its connections, one for each event loop: neither sockets nor locks can be shared by loops."""
+
+    def __init__(self, account: Account, clock: Clock | None) -> None:
+        self.account = account
+        self._clock = clock
+        self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
+
+    async def seat(self) -> "_Seat":
+        loop = asyncio.get_running_loop()
+        if (found := self._seats.get(loop)) is not None:
+            return found
+        # The import takes a second or two the first time; on a thread, heartbeats and other calls go on.
+        module = cast("_KindModule", await asyncio.to_thread(_load, _KIND_MODULES[self.account.kind]))
+        if (found := self._seats.get(loop)) is not None:
+            return found  # another task was quicker while this one imported
+        gate = AccountGate(self.account.name, max_concurrent_calls=self.account.max_concurrent_calls, clock=self._clock)
+        for gone in [other for other in self._seats if other.is_closed()]:
+            del self._seats[gone]
+        seat = self._seats[loop] = _Seat(module.connect(self.account), gate)
+        return seat
+
+    async def aclose(self) -> None:
+        seat = self._seats.pop(asyncio.get_running_loop(), None)
+        if seat is not None:
+            await seat.connection.aclose()
+
+
+class _Connection(Protocol):
+    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer: ...
+
+    async def aclose(self) -> None: ...
+
+
+class _KindModule(Protocol):
+    def connect(self, account: Account) -> _Connection: ...
+
+
+class _PricesModule(Protocol):
+    def list_price(self, account: Account, model: str) -> Price | None: ...
+
+
+class _Seat:
+    """What one event loop holds of an account."""
+
+    def __init__(self, connection: _Connection, gate: AccountGate) -> None:
+        self.connection = connection
+        self.gate = gate
+
+
+def _load(name: str) -> ModuleType:
+    """Import one of the heavy modules above: the one place that imports by need.
+
+    The SDKs and the price list take 20 to 100 MB and up to three seconds; a process that runs only `offline:` models,
+    or waits for its first execution, must not pay for them.
+    """
+    return importlib.import_module(name)
