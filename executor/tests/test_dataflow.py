@@ -1,0 +1,500 @@
+"""Running the graph: when blocks start, what reaches them, and what a failure does."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from executor.calls import AgentCall
+from executor.deployment_executor import DeploymentExecutor
+from executor.errors import BlockFailed, CeilingReached, InvalidDesign, InvalidOutput, JournalClosed, ProviderFailed
+from executor.events import Event, RecordedEvent
+from executor.journal import InMemoryJournal
+from executor.json_types import JsonObject
+from executor.patterns import PATTERNS
+from executor.patterns.contract import BlockOutcome, BlockRun, Pattern
+from executor.results import ExecutionResult
+from executor.spec import Block, BlockConfig, Design
+from executor.tests.builders import (
+    LoopClock,
+    ScriptedCaller,
+    make_agent,
+    make_block,
+    make_connection,
+    make_design,
+    run_in_virtual_time,
+)
+
+
+class Run:
+    """One execution in virtual time: its result, journal and caller, and when each block started and ended."""
+
+    def __init__(
+        self,
+        design: Design,
+        script: Any = None,
+        *,
+        input_data: JsonObject | None = None,
+        seconds: Callable[[AgentCall], float] = lambda call: 1.0,
+        recorded: list[RecordedEvent] | None = None,
+        caller: ScriptedCaller | None = None,
+    ) -> None:
+        async def hold(call: AgentCall) -> None:
+            await asyncio.sleep(seconds(call))
+
+        self.caller = caller or ScriptedCaller(script, hold=hold)
+        self.journal = InMemoryJournal(recorded or [])
+        self.result: ExecutionResult = run_in_virtual_time(self._execute(design, input_data or {}))
+
+    async def _execute(self, design: Design, input_data: JsonObject) -> ExecutionResult:
+        executor = DeploymentExecutor(orchestrator=self.caller, journal=self.journal, clock=LoopClock())
+        return await executor.execute_design(design, input_data)
+
+    def events(self, *types: str) -> list[Event]:
+        return [entry.event for entry in self.journal.events if not types or entry.event.type in types]
+
+    def times(self, event_type: str) -> dict[str | None, float]:
+        return {event.block_id: event.at.timestamp() - 1735689600 for event in self.events(event_type)}
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {block_id: block.status for block_id, block in self.result.blocks.items()}
+
+
+def failing(code: str = "provider_error") -> ProviderFailed:
+    return ProviderFailed("The provider said no.", code=code, block_id="b", agent="worker")
+
+
+def seconds_by_block(**seconds: float) -> Callable[[AgentCall], float]:
+    return lambda call: seconds.get(call.block_id, 1.0)
+
+
+# What reaches a block
+
+
+def test_a_block_without_connections_receives_the_input() -> None:
+    run = Run(make_design([make_block("a", task="Do it.")]), input_data={"text": "x"})
+    assert run.caller.prompts == ['Do it.\n\n## Input\n{\n  "text": "x"\n}']
+
+
+def test_outputs_arrive_under_labels_in_connection_order_whenever_they_come() -> None:
+    design = make_design(
+        ["slow", "quick", make_block("end", label="End")], [("slow", "end"), ("quick", "end")], name="Order"
+    )
+    for late in ("slow", "quick"):
+        run = Run(design, lambda call: f"from {call.block_id}", seconds=seconds_by_block(**{late: 9.0}))
+        assert run.caller.prompts[-1] == "## slow\nfrom slow\n\n## quick\nfrom quick"
+
+
+def test_a_connection_with_agents_carries_one_output_to_one_agent() -> None:
+    design = make_design(
+        [make_block("a", agents=["Ann", "Bob"], label="First"), make_block("b", agents=["Cid", "Dee"])],
+        [make_connection("a", "b", source_agent="ann", target_agent="dee"), make_connection("a", "b")],
+    )
+    run = Run(design, {"Ann": "ann's", "Bob": "bob's", "Cid": "cid's", "Dee": "dee's"})
+    assert run.caller.prompts_of("Cid") == ["## First\nbob's"]
+    assert run.caller.prompts_of("Dee") == ["## First\nbob's\n\n## First / Ann\nann's\n\n## Cid\ncid's"]
+
+
+def test_templates_are_filled_with_what_any_earlier_block_delivered() -> None:
+    agent = make_agent("worker", system_prompt="Speak {{input.lang}}. Recall {{blocks.a.output}}.")
+    design = make_design(
+        ["a", "b", make_block("c", task="Use {{ blocks.a.output }} for {{input.who}}.", agents=[agent])],
+        [("a", "b"), ("b", "c")],
+    )
+    run = Run(design, {"worker": ["A {{input.who}}", "B", "C"]}, input_data={"lang": "Welsh", "who": "Ann"})
+    assert run.caller.prompts[-1].startswith("Use A {{input.who}} for Ann.\n\n")
+    assert run.caller.calls[-1].agent.system_prompt == "Speak Welsh. Recall A {{input.who}}."
+    assert [event.payload["task"] for event in run.events("block.started")][-1] == "Use A {{input.who}} for Ann."
+    assert not run.events("execution.warning")
+
+
+def test_a_name_without_a_value_becomes_empty_and_a_warning() -> None:
+    agent = make_agent("worker", system_prompt="{{input.gone}}{{input.too}}")
+    run = Run(make_design([make_block("a", task="<{{input.gone}}>", agents=[agent])]))
+    assert run.caller.prompts[0].startswith("<>")
+    [warning] = run.events("execution.warning")
+    assert (warning.block_id, warning.payload["names"]) == ("a", ["input.gone", "input.too"])
+
+
+# When a block starts
+
+
+def test_a_block_starts_the_moment_its_last_connection_has_delivered() -> None:
+    blocks = ["a", "b", "long", "after_a", "join"]
+    design = make_design(blocks, [("a", "after_a"), ("after_a", "join"), ("b", "join")])
+    run = Run(design, seconds=seconds_by_block(a=1, b=3, long=50, after_a=5, join=1))
+    assert run.times("block.started") == {"a": 0, "b": 0, "long": 0, "after_a": 1, "join": 6}
+    assert run.times("block.completed")["long"] == 50
+
+
+def test_events_tell_a_block_from_its_start_to_its_end() -> None:
+    caller = ScriptedCaller({"worker": {"x": 1}}, cost=Decimal("0.010"))
+    run = Run(make_design([make_block("a", task="T")]), caller=caller)
+    started, begun, completed = run.events()
+    assert (started.type, begun.type, begun.payload) == ("execution.started", "block.started", {"task": "T"})
+    assert (completed.type, completed.block_id) == ("block.completed", "a")
+    assert completed.payload == {
+        "status": "completed",
+        "output": {"x": 1},
+        "stopped_reason": "done",
+        "usage": {"calls": 1, "input_tokens": 10, "output_tokens": 5, "estimated": False},
+        "cost": "0.01",
+        "details": {},
+        "agent_outputs": {"worker": {"x": 1}},
+    }
+
+
+# What an execution comes to
+
+
+def test_the_result_is_the_terminal_blocks_output() -> None:
+    caller = ScriptedCaller({"worker": ["one", "two"]}, cost=Decimal("0.25"))
+    result = Run(make_design(["a", "b"], [("a", "b")]), caller=caller).result
+    assert result.result_data() == {
+        "output": "two",
+        "blocks": {"a": "one", "b": "two"},
+        "usage": {"calls": 2, "input_tokens": 20, "output_tokens": 10, "estimated": False},
+        "cost": "0.5",
+    }
+    assert (result.status, result.failure) == ("completed", None)
+
+
+def test_several_terminal_blocks_give_a_map_by_label_without_the_skipped() -> None:
+    blocks: list[Block | str] = [
+        "a",
+        make_block("b", label="Bee"),
+        make_block("c", label="Sea", config={"on_error": "skip"}),
+        "d",
+    ]
+    design = make_design(blocks, [("a", "b"), ("a", "c"), ("c", "d")])
+    run = Run(design, lambda call: failing() if call.block_id == "c" else call.block_id)
+    assert run.result.output == {"Bee": "b"}
+    assert run.result.result_data()["blocks"] == {"a": "a", "b": "b"}
+    assert run.statuses == {"a": "completed", "b": "completed", "c": "failed", "d": "skipped"}
+
+
+def test_nothing_delivered_is_null() -> None:
+    design = make_design([make_block("a", config={"on_error": "skip"}), "b"], [("a", "b")])
+    run = Run(design, {"worker": failing()})
+    assert (run.result.status, run.result.output) == ("completed", None)
+    assert [event.type for event in run.events()][-2:] == ["block.failed", "block.skipped"]
+
+
+# Dead connections
+
+
+def dead_branch() -> Design:
+    """`choose` calls its first agent alone when that one raises a ceiling on the second: the second did not run."""
+    return make_design(
+        [make_block("choose", agents=["Ann", "Bob"]), "ann", "bob", "after_bob", "join"],
+        [
+            make_connection("choose", "ann", source_agent="ann"),
+            make_connection("choose", "bob", source_agent="bob"),
+            ("bob", "after_bob"),
+            ("ann", "join"),
+            ("after_bob", "join"),
+        ],
+    )
+
+
+def test_a_connection_from_an_agent_that_did_not_run_is_dead_and_so_is_all_behind_it() -> None:
+    run = Run(dead_branch(), {"Bob": CeilingReached("Enough.", reason="budget"), "Ann": "chosen"})
+    assert run.statuses == {
+        "choose": "completed",
+        "ann": "completed",
+        "bob": "skipped",
+        "after_bob": "skipped",
+        "join": "completed",
+    }
+    assert run.caller.prompts_of("worker") == ["## choose / Ann\nchosen", "## ann\nworker of ann"]
+    assert [event.block_id for event in run.events("block.skipped")] == ["bob", "after_bob"]
+    assert run.result.blocks["choose"].stopped_reason == "budget"
+
+
+def test_a_dead_branch_does_not_hold_up_the_join() -> None:
+    run = Run(dead_branch(), {"Bob": CeilingReached("Enough.", reason="budget")})
+    # Ann 1 s, Bob's refusal 1 s, then `ann`, then `join`.
+    assert run.times("block.started")["join"] == 3
+
+
+def test_a_chain_of_two_thousand_skipped_blocks_needs_no_recursion() -> None:
+    blocks: list[Block | str] = [make_block("a", config={"on_error": "skip"}), *[f"b{i}" for i in range(1_999)]]
+    design = make_design(blocks, [("a", "b0"), *[(f"b{i}", f"b{i + 1}") for i in range(1_998)]])
+    run = Run(design, {"worker": failing()})
+    assert list(run.statuses.values()).count("skipped") == 1_999
+
+
+# Failures
+
+
+def test_a_failed_block_fails_the_execution_and_cancels_its_siblings() -> None:
+    design = make_design(["a", "slow", "after"], [("a", "after")])
+    run = Run(design, {"a/turn/0/worker": failing()}, seconds=seconds_by_block(a=1, slow=60))
+    failure = run.result.failure
+    assert failure is not None
+    assert (run.result.status, run.result.output) == ("failed", None)
+    assert (failure.code, failure.block_id, failure.agent) == ("provider_error", "a", "worker")
+    assert failure.message == "Block 'a' failed: The provider said no."
+    assert failure.cause == "The provider said no."
+    assert run.statuses == {"a": "failed"}
+    assert run.caller.running == 0
+    assert run.times("block.failed") == {"a": 1}
+    assert run.events()[-1].type == "block.failed"
+
+
+def test_on_error_continue_delivers_the_default_on_every_connection() -> None:
+    config = {"on_error": "continue", "default_output": {"score": 0}}
+    design = make_design(
+        [make_block("a", config=config), "b"], [("a", "b"), make_connection("a", "b", source_agent="worker")]
+    )
+    run = Run(design, {"a/turn/0/worker": failing(), "worker": "fine"})
+    assert (run.result.status, run.result.output) == ("completed", "fine")
+    assert run.caller.prompts[-1] == '## a\n{\n  "score": 0\n}\n\n## a / worker\n{\n  "score": 0\n}'
+    assert run.result.result_data()["blocks"] == {"a": {"score": 0}, "b": "fine"}
+    [failed] = run.events("block.failed")
+    assert (failed.payload["on_error"], failed.payload["code"], failed.agent) == (
+        "continue",
+        "provider_error",
+        "worker",
+    )
+
+
+def test_on_error_skip_leaves_what_else_feeds_a_block() -> None:
+    design = make_design(
+        [make_block("a", config={"on_error": "skip"}), "b", make_block("c", task="<{{blocks.a.output}}>")],
+        [("a", "c"), ("b", "c")],
+    )
+    run = Run(design, {"a/turn/0/worker": failing(), "worker": "ok"})
+    assert run.caller.prompts[-1] == "<>\n\n## b\nok"
+    assert [event.payload["names"] for event in run.events("execution.warning")] == [["blocks.a.output"]]
+
+
+def pattern_error(error: Exception, code: str) -> Any:
+    return pytest.param(error, code, id=f"{type(error).__name__}-{code}")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        pattern_error(failing("provider_error"), "provider_error"),
+        pattern_error(InvalidOutput("Bad.", code="invalid_output", block_id="a", agent="worker"), "invalid_output"),
+        pattern_error(CeilingReached("No.", reason="budget"), "budget_exceeded"),
+        pattern_error(CeilingReached("No.", reason="max_calls"), "budget_exceeded"),
+        pattern_error(CeilingReached("No.", reason="timeout"), "timeout"),
+        pattern_error(BlockFailed("Too few."), "block_failed"),
+        pattern_error(RuntimeError("boom"), "internal_error"),
+        pattern_error(KeyError("boom"), "internal_error"),
+    ],
+)
+def test_each_failure_has_its_code_and_names_the_block(
+    error: Exception, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(make_design([make_block("a", label="The block")]), {"worker": error})
+    failure = run.result.failure
+    assert failure is not None
+    assert failure.code == code
+    assert "'The block'" in failure.message
+    logged = [record for record in caplog.records if record.exc_info]
+    assert bool(logged) == (code == "internal_error")
+    if code == "internal_error":
+        assert "boom" not in failure.message
+
+
+def test_of_two_blocks_that_fail_at_once_the_first_is_the_failure() -> None:
+    run = Run(make_design(["a", "b"]), {"worker": failing()})
+    assert run.result.failure is not None
+    assert run.result.failure.block_id == "a"
+    assert [event.block_id for event in run.events("block.failed")] == ["a"]
+
+
+def test_a_cancellation_that_escapes_from_a_library_is_a_failure_not_a_vanished_block() -> None:
+    def leak(call: AgentCall) -> None:
+        raise asyncio.CancelledError
+
+    run = Run(make_design(["a", "b"], [("a", "b")]), {"a/turn/0/worker": leak})
+    assert run.result.failure is not None
+    assert (run.result.failure.code, run.result.failure.block_id) == ("internal_error", "a")
+
+
+def test_a_block_timeout_is_a_deadline_by_the_clock() -> None:
+    design = make_design(["a", make_block("b", config={"timeout_seconds": 7}), "c"], [("a", "b"), ("b", "c")])
+    run = Run(design, seconds=seconds_by_block(a=4))
+    assert [call.deadline for call in run.caller.calls] == [None, 11.0, None]
+
+
+# Ends from outside
+
+
+async def cancelled_after(seconds: float, executor: DeploymentExecutor, design: Design) -> None:
+    execution = asyncio.create_task(executor.execute_design(design, {}))
+    await asyncio.sleep(seconds)
+    execution.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await execution
+
+
+def test_a_cancelled_execution_cancels_its_blocks_and_waits_for_them() -> None:
+    cleaned: list[str] = []
+
+    async def hold(call: AgentCall) -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(2)
+            cleaned.append(call.block_id)
+
+    caller, journal = ScriptedCaller(hold=hold), InMemoryJournal()
+    executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
+    run_in_virtual_time(cancelled_after(1, executor, make_design(["a", "b", "c"], [("a", "c")])))
+    assert cleaned == ["a", "b"]
+    assert [entry.event.type for entry in journal.events] == ["execution.started", "block.started", "block.started"]
+
+
+class ClosedJournal(InMemoryJournal):
+    """Belongs to another run from its `left`th event on."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def append(self, event: Event) -> int:
+        if len(self.events) >= self.left:
+            raise JournalClosed("The lease is lost.")
+        return super().append(event)
+
+
+@pytest.mark.parametrize("left", range(7))
+def test_a_lost_journal_ends_the_run_by_itself_and_stops_all_blocks(left: int) -> None:
+    caller = ScriptedCaller(hold=lambda call: asyncio.sleep(1.0))
+    executor = DeploymentExecutor(orchestrator=caller, journal=ClosedJournal(left), clock=LoopClock())
+    with pytest.raises(JournalClosed):
+        run_in_virtual_time(executor.execute_design(make_design(["a", "b", "c"]), {}))
+    assert caller.running == 0
+
+
+@pytest.mark.parametrize(
+    ("design", "code"),
+    [
+        (make_design(["a", "b"], [("a", "b"), ("b", "a")]), "cycle"),
+        (make_design(["a"], [("a", "gone")]), "dangling_connection"),
+        (make_design(["a"], [("a", "a")]), "self_connection"),
+        (make_design([]), "no_blocks"),
+    ],
+)
+def test_a_graph_that_cannot_be_followed_is_refused_before_anything_happens(design: Design, code: str) -> None:
+    caller, journal = ScriptedCaller(), InMemoryJournal()
+    executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
+    with pytest.raises(InvalidDesign) as refused:
+        run_in_virtual_time(executor.execute_design(design, {}))
+    assert code in [problem.code for problem in refused.value.problems]
+    assert (caller.calls, journal.events) == ([], [])
+
+
+# Resuming
+
+
+def resumable() -> Design:
+    """Something of everything: agents' connections, a dead branch, both kinds of tolerated failures, a missing name."""
+    return make_design(
+        [
+            make_block("a", agents=["Ann", "Bob"]),
+            make_block("ann", task="{{input.gone}}"),
+            "bob",
+            make_block("cont", config={"on_error": "continue", "default_output": "default"}),
+            make_block("skip", config={"on_error": "skip"}),
+            "end",
+        ],
+        [
+            make_connection("a", "ann", source_agent="ann"),
+            make_connection("a", "bob", source_agent="bob"),
+            ("a", "cont"),
+            ("a", "skip"),
+            ("ann", "end"),
+            ("bob", "end"),
+            ("cont", "end"),
+            ("skip", "end"),
+        ],
+    )
+
+
+SCRIPT = {
+    "Ann": "from ann",
+    "Bob": CeilingReached("Enough.", reason="budget"),
+    "cont/turn/0/worker": failing(),
+    "skip/turn/0/worker": failing(),
+}
+
+
+def shape(events: list[Event]) -> list[tuple[Any, ...]]:
+    return sorted((event.type, event.block_id or "", str(event.payload)) for event in events)
+
+
+def test_a_run_resumed_from_any_prefix_ends_the_same_and_records_nothing_twice() -> None:
+    whole = Run(resumable(), SCRIPT)
+    assert whole.result.output == "worker of end"
+    for length in range(len(whole.journal.events) + 1):
+        prefix = whole.journal.events[:length]
+        ended = {entry.event.block_id for entry in prefix if entry.event.type in ("block.completed", "block.failed")}
+        resumed = Run(resumable(), SCRIPT, recorded=prefix)
+        assert resumed.result.result_data()["output"] == whole.result.output
+        assert resumed.result.blocks == whole.result.blocks
+        assert shape(resumed.events()) == shape(whole.events())
+        assert not ended & {call.block_id for call in resumed.caller.calls}
+
+
+def test_a_recorded_failure_fails_the_resumed_run_without_a_call() -> None:
+    design = make_design(["a", "b", "c"], [("a", "b")])
+    first = Run(design, {"a/turn/0/worker": failing()})
+    resumed = Run(design, {"worker": "would work now"}, recorded=first.journal.events)
+    assert resumed.result.failure == first.result.failure
+    assert resumed.caller.calls == []
+    assert len(resumed.journal.events) == len(first.journal.events)
+
+
+def test_a_recorded_failure_further_down_cancels_what_had_started() -> None:
+    design = make_design(["a", "b"])
+    recorded = [
+        RecordedEvent(
+            Event(
+                "block.failed",
+                datetime(2025, 1, 1, tzinfo=UTC),
+                "b",
+                None,
+                None,
+                {"code": "timeout", "message": "M", "cause": None},
+            ),
+            1,
+        )
+    ]
+    resumed = Run(design, recorded=recorded)
+    assert resumed.result.failure is not None
+    assert resumed.result.failure.code == "timeout"
+    assert resumed.caller.running == 0
+    assert "a" not in resumed.result.blocks
+
+
+# Adding a pattern
+
+
+class EchoConfig(BlockConfig):
+    """Nothing of its own."""
+
+
+async def echo(run: BlockRun[EchoConfig]) -> BlockOutcome:
+    values = [delivery.value for delivery in run.input.shared]
+    return BlockOutcome(output=list(values), agent_outputs={}, details={"echo": True})
+
+
+def check_nothing(block: Block, config: EchoConfig) -> list[Any]:
+    return []
+
+
+def test_whatever_pattern_is_registered_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PATTERNS, "echo", Pattern(config=EchoConfig, check=check_nothing, run=echo))
+    run = Run(make_design([make_block("a", "echo", agents=[])]), input_data={"x": 1})
+    assert run.result.output == [{"x": 1}]
+    assert run.result.usage.calls == 0
