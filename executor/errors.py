@@ -36,6 +36,14 @@ class InvalidDesign(ExecutorError):
         super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in self.problems))
 
 
+class InvalidInput(ExecutorError):
+    """The input data does not satisfy the design's input schema; `problems` lists every reason."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in self.problems))
+
+
 class UnknownModel(ExecutorError):
     """A model name whose account does not exist. The message says which names do."""
 
