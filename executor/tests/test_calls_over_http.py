@@ -43,7 +43,11 @@ class Run:
 
 @asynccontextmanager
 async def running(
-    script: Script | None = None, *, limits: Limits | None = None, live: bool = False
+    script: Script | None = None,
+    *,
+    limits: Limits | None = None,
+    live: bool = False,
+    recorded: Sequence[RecordedEvent] = (),
 ) -> AsyncIterator[Run]:
     """A run whose accounts `local` and `spare` are both on one server."""
     async with MockProvider(script) as server:
