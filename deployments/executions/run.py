@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from designs.providers import models_for
-from designs.versions import parse_version
 from django.utils import timezone
-from executor.deployment_executor import DeploymentExecutor
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
 from deployments.executions.lifecycle import Ending, Fence
@@ -17,8 +14,11 @@ from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
 from deployments.models import ExecutionLog
+from designs.providers import models_for
+from designs.versions import parse_version
 from executor.budget import ExecutionBudget
 from executor.clock import SystemClock
+from executor.deployment_executor import DeploymentExecutor
 from executor.errors import JournalClosed
 from executor.events import Event, EventType, RecordedEvent
 from executor.json_types import JsonObject

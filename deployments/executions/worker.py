@@ -9,7 +9,6 @@ import threading
 from collections.abc import Sequence
 from uuid import UUID
 
-from channels.layers import get_channel_layer
 from django.conf import settings
 
 from deployments.executions import lifecycle
@@ -17,7 +16,7 @@ from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import publish_next_of
 from deployments.executions.run import ExecutionRun, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
-from deployments.live.announcements import WORKERS_GROUP
+from deployments.live.announcements import WORKERS_GROUP, channel_layer
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ class Worker:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _receive_cancellations(self) -> None:
-        layer = get_channel_layer()
+        layer = channel_layer()
         channel = await layer.new_channel()
         await layer.group_add(WORKERS_GROUP, channel)
         while True:

@@ -8,7 +8,7 @@ import logging
 import threading
 from uuid import UUID
 
-from channels.layers import get_channel_layer
+from channels.layers import BaseChannelLayer, get_channel_layer
 
 from executor.json_types import JsonObject
 
@@ -16,6 +16,14 @@ log = logging.getLogger(__name__)
 
 #: Every worker process listens here for executions that are to be cancelled.
 WORKERS_GROUP = "workers"
+
+
+def channel_layer() -> BaseChannelLayer:
+    """The site's channel layer, which settings always name."""
+    layer = get_channel_layer()
+    if layer is None:
+        raise RuntimeError("CHANNEL_LAYERS has no default.")
+    return layer
 
 
 def group_of(execution_id: UUID) -> str:
@@ -44,7 +52,7 @@ def _send(group: str, message: JsonObject) -> None:
 
 async def _group_send(group: str, message: JsonObject) -> None:
     try:
-        await get_channel_layer().group_send(group, message)
+        await channel_layer().group_send(group, message)
     except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
         log.debug("The channel layer did not take a message: %s", error)
 

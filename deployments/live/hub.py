@@ -12,9 +12,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from channels.layers import get_channel_layer
-
-from deployments.live.announcements import group_of
+from deployments.live.announcements import channel_layer, group_of
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +69,7 @@ class Hub:
 
     async def _add_to_group(self, execution_id: UUID) -> None:
         try:
-            await get_channel_layer().group_add(group_of(execution_id), await self._open())
+            await channel_layer().group_add(group_of(execution_id), await self._open())
         except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the viewer polls instead
             log.debug("The channel layer cannot be heard: %s", error)
 
@@ -84,21 +82,21 @@ class Hub:
         del self._joins[execution_id]
         try:
             if self._channel is not None:
-                await get_channel_layer().group_discard(group_of(execution_id), self._channel)
+                await channel_layer().group_discard(group_of(execution_id), self._channel)
         except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the group expires by itself
             log.debug("The channel layer cannot be left: %s", error)
 
     async def _open(self) -> str:
         async with self._lock:
             if self._channel is None:
-                self._channel = await get_channel_layer().new_channel()
+                self._channel = await channel_layer().new_channel()
                 self._listener = asyncio.create_task(self._listen(self._channel))
             return self._channel
 
     async def _listen(self, channel: str) -> None:
         while True:
             try:
-                self._hand_on(await get_channel_layer().receive(channel))
+                self._hand_on(await channel_layer().receive(channel))
             except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
                 log.debug("The channel layer cannot be heard: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)

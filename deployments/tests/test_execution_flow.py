@@ -1,0 +1,284 @@
+"""From acceptance to the end through a real worker's loop and writer, over real HTTP to a provider.
+
+Celery's thread is a plain thread here, which hands the hint over as the task does.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.conf import settings
+from django.db import connections
+
+from access.models import Team
+from bench.mock_provider import MockProvider, Reply, serve_in_thread
+from deployments.executions import lifecycle
+from deployments.executions.start import (
+    ConcurrencyLimitReached,
+    Idempotency,
+    IdempotencyConflict,
+    Started,
+    start_execution,
+)
+from deployments.executions.worker import Worker
+from deployments.live.feed import Message, follow
+from deployments.live.waiting import wait_for_end
+from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
+from deployments.tests.builders import make_deployment, make_version, one_agent_document
+from designs.models import ProviderAccount
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STALL = Reply(fault="stall")
+
+
+@pytest.fixture(scope="module")
+def worker() -> Worker:
+    worker = Worker()
+    worker.start()
+    return worker
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
+    """A provider that the default team's account `mock` leads to."""
+    allowed = settings.ENVIRONMENT.model_copy(update={"private_hosts": ["127.0.0.1"]})
+    monkeypatch.setattr(settings, "ENVIRONMENT", allowed)
+    with serve_in_thread() as server:
+        ProviderAccount.objects.create(
+            team=Team.default(), name="mock", kind="openai", base_url=server.base_url, api_key="secret"
+        )
+        yield server
+
+
+def deploy(model: str = "offline:demo", **fields: object) -> Deployment:
+    return make_deployment(version=make_version(one_agent_document(model=model)), **fields)
+
+
+def start(deployment: Deployment, *, idempotency: Idempotency | None = None, live_text: bool = False) -> Started:
+    return start_execution(
+        deployment=deployment,
+        version=deployment.version,
+        team_id=deployment.team_id,
+        input_data={"name": "Ada"},
+        trigger_type="api",
+        triggered_by="key:test",
+        idempotency=idempotency,
+        live_text=live_text,
+    )
+
+
+@contextmanager
+def running(worker: Worker, *executions: ExecutionLog) -> Iterator[None]:
+    """The executions run meanwhile, each in a thread; all have ended afterwards."""
+    threads = [threading.Thread(target=worker.run, args=(execution.id, 0)) for execution in executions]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "It did not happen in 20 seconds."
+        time.sleep(0.02)
+
+
+def types_of(execution: ExecutionLog) -> list[str]:
+    return list(ExecutionEvent.objects.filter(execution=execution).order_by("seq").values_list("type", flat=True))
+
+
+async def collect(execution: ExecutionLog, *, after: int = 0) -> list[Message]:
+    return [message async for message in follow(execution.id, after=after) if message is not None]
+
+
+def test_an_accepted_execution_completes_with_its_trace(worker: Worker, provider: MockProvider) -> None:
+    execution = start(deploy("mock:any")).execution
+    worker.run(execution.id, 0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error, execution.attempt) == ("completed", "", 1)
+    assert execution.result_data["output"]
+    assert execution.result_data["blocks"] == {"greet": execution.result_data["output"]}
+    assert execution.usage["calls"] == 1 == provider.counters.requests
+    assert types_of(execution) == [
+        "execution.accepted",
+        "execution.started",
+        "block.started",
+        "agent.started",
+        "agent.completed",
+        "block.completed",
+        "execution.completed",
+    ]
+    assert execution.seq == 7
+    deployment = Deployment.objects.get(id=execution.deployment_id)
+    assert (deployment.execution_count, deployment.last_execution_at) == (1, execution.completed_at)
+
+
+def test_a_repeated_or_stale_message_changes_nothing(worker: Worker, provider: MockProvider) -> None:
+    execution = start(deploy("mock:any")).execution
+    with running(worker, execution, execution, execution):
+        pass
+    worker.run(execution.id, 0)
+    worker.run(execution.id, 1)
+    assert provider.counters.requests == 1
+    assert types_of(execution).count("execution.completed") == 1
+
+
+def test_the_provider_s_failure_is_the_execution_s(worker: Worker, provider: MockProvider) -> None:
+    execution = start(deploy("mock:status-401")).execution
+    worker.run(execution.id, 0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code) == ("failed", "provider_error")
+    assert execution.error_detail["block_id"] == "greet"
+    assert execution.error_detail["agent"] == "Writer"
+    assert "secret" not in execution.error
+    assert types_of(execution)[-1] == "execution.failed"
+
+
+def test_a_hanging_call_ends_at_the_deadline(worker: Worker, provider: MockProvider) -> None:
+    provider.script = lambda request: STALL
+    execution = start(deploy("mock:any", deadline_seconds=1)).execution
+    worker.run(execution.id, 0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code) == ("failed", "timeout")
+    eventually(lambda: provider.counters.disconnects == 1)
+
+
+def test_cancelling_stops_the_call_that_is_out(worker: Worker, provider: MockProvider) -> None:
+    provider.script = lambda request: STALL
+    execution = start(deploy("mock:any")).execution
+    with running(worker, execution):
+        eventually(lambda: provider.counters.in_flight == 1)
+        assert lifecycle.request_cancel(execution_id=execution.id, by="user:alice") == "requested"
+    execution.refresh_from_db()
+    assert (execution.status, execution.error) == ("cancelled", "Cancelled by user:alice.")
+    assert types_of(execution)[-1] == "execution.cancelled"
+    eventually(lambda: provider.counters.disconnects == 1)
+
+
+def test_a_lost_cancel_message_is_made_up_for_by_the_heartbeat(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.script = lambda request: STALL
+    monkeypatch.setattr(lifecycle, "ask_workers_to_cancel", lambda execution_id, by: None)
+    execution = start(deploy("mock:any")).execution
+    with running(worker, execution):
+        eventually(lambda: provider.counters.in_flight == 1)
+        lifecycle.request_cancel(execution_id=execution.id, by="user:alice")
+    execution.refresh_from_db()
+    assert execution.status == "cancelled"
+
+
+def test_executions_beyond_the_concurrency_wait_and_then_run(worker: Worker, provider: MockProvider) -> None:
+    gate = threading.Event()
+
+    async def wait_at_gate(request: object) -> None:
+        await asyncio.to_thread(gate.wait, 20)
+
+    provider.script = wait_at_gate
+    deployment = deploy("mock:any", max_concurrent=1)
+    first, second = start(deployment).execution, start(deployment).execution
+    with running(worker, first):
+        eventually(lambda: provider.counters.in_flight == 1)
+        worker.run(second.id, 0)
+        second.refresh_from_db()
+        assert second.status == "queued"
+        gate.set()
+    worker.run(second.id, 0)
+    second.refresh_from_db()
+    assert second.status == "completed"
+    assert provider.counters.in_flight_peak == 1
+
+
+def test_a_full_deployment_that_rejects_accepts_nothing() -> None:
+    deployment = deploy(max_concurrent=1, when_full="reject")
+    start(deployment)
+    with pytest.raises(ConcurrencyLimitReached, match="at most 1 executions"):
+        start(deployment)
+    assert ExecutionLog.objects.count() == 1
+
+
+def test_one_idempotency_key_is_one_execution() -> None:
+    deployment = deploy()
+    once = Idempotency(principal="key:1", key="order-7", body_hash="a" * 64)
+    first = start(deployment, idempotency=once)
+    again = start(deployment, idempotency=once)
+    assert (again.execution.id, first.replayed, again.replayed) == (first.execution.id, False, True)
+    with pytest.raises(IdempotencyConflict):
+        start(deployment, idempotency=Idempotency("key:1", "order-7", "b" * 64))
+    other_caller = start(deployment, idempotency=Idempotency("key:2", "order-7", "b" * 64))
+    assert not other_caller.replayed
+    assert ExecutionLog.objects.count() == 2
+
+
+def test_many_calls_with_one_key_at_once_are_one_execution() -> None:
+    deployment = deploy()
+    results: list[Started] = []
+
+    def call() -> None:
+        results.append(start(deployment, idempotency=Idempotency("key:1", "once", "a" * 64)))
+        connections.close_all()
+
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({started.execution.id for started in results}) == 1
+    assert sum(not started.replayed for started in results) == 1
+    assert ExecutionLog.objects.count() == 1
+
+
+def test_a_key_may_be_used_anew_after_its_day() -> None:
+    deployment = deploy()
+    key = Idempotency("key:1", "order-7", "a" * 64)
+    first = start(deployment, idempotency=key)
+    IdempotencyKey.objects.update(expires_at=first.execution.created_at)
+    assert not start(deployment, idempotency=key).replayed
+
+
+async def test_a_waiting_caller_is_woken_by_the_end(worker: Worker, provider: MockProvider) -> None:
+    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy, "mock:latency-100"))).execution
+    waiting = asyncio.create_task(wait_for_end(execution.id, seconds=20))
+    await asyncio.to_thread(worker.run, execution.id, 0)
+    assert await waiting
+    assert await wait_for_end(execution.id, seconds=0)
+
+
+async def test_waiting_too_long_is_no_error() -> None:
+    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy))).execution
+    assert not await wait_for_end(execution.id, seconds=0.05)
+
+
+async def test_events_are_followed_live_and_replayed_alike(worker: Worker, provider: MockProvider) -> None:
+    provider.base_reply = Reply(latency=0.1)
+    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy, "mock:any"))).execution
+    live = asyncio.create_task(collect(execution))
+    await asyncio.to_thread(worker.run, execution.id, 0)
+    seen = await live
+    assert [message["seq"] for message in seen] == list(range(1, 8))
+    assert seen == await collect(execution)
+    assert [message["seq"] for message in await collect(execution, after=4)] == [5, 6, 7]
+    assert await collect(execution, after=7) == []
+    assert set(seen[0]) == {"seq", "type", "block_id", "agent", "payload", "at"}
+
+
+async def test_the_models_text_is_shown_while_it_is_written(worker: Worker, provider: MockProvider) -> None:
+    provider.script = lambda request: Reply(text="one two three four five six", piece_delay=0.1)
+    deployment = await asyncio.to_thread(deploy, "mock:any")
+    execution = (await asyncio.to_thread(start, deployment, live_text=True)).execution
+    live = asyncio.create_task(collect(execution))
+    await asyncio.to_thread(worker.run, execution.id, 0)
+    deltas = [message for message in await live if message["type"] == "delta"]
+    assert len(deltas) > 1
+    shown = ""
+    for delta in deltas:
+        assert delta["offset"] <= len(shown)
+        shown = shown[: delta["offset"]] + delta["text"]
+    assert shown == "one two three four five six"
