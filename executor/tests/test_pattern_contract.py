@@ -3,30 +3,28 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from bench.smallest_instance import smallest_instance
-from executor.budget import ExecutionBudget, Limits
-from executor.clock import Clock
-from executor.errors import BlockFailed, CeilingReached, ExecutorError
+from executor.budget import Limits
+from executor.errors import BlockFailed
 from executor.events import RecordedEvent
-from executor.journal import InMemoryJournal
 from executor.json_types import Json
-from executor.orchestrator import MAX_REPAIRS, MultiAgentOrchestrator
+from executor.orchestrator import MAX_REPAIRS
 from executor.patterns import PATTERNS
-from executor.patterns.contract import BlockOutcome, BlockRun
 from executor.providers.contract import ModelAnswer, ModelRequest, TokenUsage
 from executor.tests.builders import LoopClock, run_in_virtual_time
 from executor.tests.models import Reply, ScriptedModels, Slow, Stalled, refused
-from executor.tests.pattern_samples import INPUT, SAMPLES, Sample, is_own_work, leaves, names_an_agent
+from executor.tests.pattern_runs import Result, assert_ended_by, run_sample
+from executor.tests.pattern_samples import SAMPLES, Sample, is_own_work, names_an_agent
 from executor.tests.valid_answers import any_valid_answer
 
 Behaviour = Callable[[str, ModelRequest], Reply]
-SEEDS = range(6)
+SEEDS = range(4)
 LARGE_USAGE = TokenUsage(input_tokens=1_000, output_tokens=2_000)
 
 each_sample = pytest.mark.parametrize(
@@ -39,38 +37,6 @@ each_sample = pytest.mark.parametrize(
 )
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one attempt came to: its outcome or its error, its journal, its requests, and what it took."""
-
-    outcome: BlockOutcome | None
-    error: ExecutorError | None
-    events: list[RecordedEvent]
-    requests: list[tuple[str, ModelRequest]]
-    budget: ExecutionBudget
-
-    @property
-    def ending(self) -> tuple[object, ...]:
-        return (self.outcome, type(self.error), str(self.error))
-
-    @property
-    def said(self) -> set[object]:
-        found: set[object] = set()
-        for entry in self.events:
-            if entry.event.type == "agent.completed":
-                found |= leaves(entry.event.payload["output"])
-        return found
-
-    @property
-    def finished(self) -> set[str | None]:
-        """The agents that have given an answer of the form asked for."""
-        completed = [entry.event for entry in self.events if entry.event.type == "agent.completed"]
-        return {event.agent for event in completed if event.payload["error"] is None}
-
-    def keys(self, event_type: str) -> list[str]:
-        return [entry.event.key or "" for entry in self.events if entry.event.type == event_type]
-
-
 async def attempt(
     sample: Sample,
     behaviour: Behaviour,
@@ -78,24 +44,15 @@ async def attempt(
     recorded: Iterable[RecordedEvent] = (),
     limits: Limits | None = None,
     deadline: float | None = None,
-    clock: Clock | None = None,
 ) -> Result:
-    """Run the block once, from a record if there is one. Leaves no task behind, or the test fails."""
-    clock, before = clock or LoopClock(), asyncio.all_tasks()
+    """Run the block once. Leaves no task behind, or the test fails."""
+    clock, before = LoopClock(), asyncio.all_tasks()
     models = ScriptedModels(behaviour, clock=clock)
-    journal, budget = InMemoryJournal(recorded), ExecutionBudget(limits or Limits())
-    orchestrator = MultiAgentOrchestrator(models=models, journal=journal, budget=budget, clock=clock)
-    await orchestrator.restore()
-    block = sample.block
-    run = BlockRun(block, block.data.config, block.data.task, INPUT, orchestrator, deadline)
-    outcome, error = None, None
     try:
-        outcome = await PATTERNS[block.type].run(run)
-    except ExecutorError as raised:
-        error = raised
+        result = await run_sample(sample, models, clock, recorded=recorded, limits=limits, deadline=deadline)
     finally:
         assert asyncio.all_tasks() <= before
-    return Result(outcome, error, journal.events, models.requests, budget)
+    return replace(result, requests=models.requests)
 
 
 def seed_of(salt: object, request: ModelRequest) -> str:
@@ -234,18 +191,6 @@ def test_a_deadline_ends_in_the_best_result_so_far(sample: Sample) -> None:
         result, ended = run_in_virtual_time(take(whole_seconds + 0.5))
         assert ended == pytest.approx(whole_seconds + 0.5)
         assert_ended_by(result, "timeout", sample)
-
-
-def assert_ended_by(result: Result, ceiling: str, sample: Sample) -> None:
-    """Once a writer has finished, the outcome is made of its words; before, the ceiling itself comes out."""
-    if result.outcome is None:
-        assert isinstance(result.error, CeilingReached)
-        assert result.error.reason == ceiling
-        assert sample.writers.isdisjoint(result.finished)
-    else:
-        assert result.outcome.stopped_reason == ceiling
-        assert leaves(result.outcome.output)
-        assert is_own_work(result.outcome, result.said)
 
 
 @each_sample
