@@ -3,10 +3,19 @@
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from access.principal import Principal, Verb
+
+
+def caller_of(request: Request) -> Principal:
+    """The Principal of a request that HasVerb has let through."""
+    principal: object = request.auth
+    if not isinstance(principal, Principal):
+        raise NotAuthenticated
+    return principal
 
 
 class HasVerb(BasePermission):

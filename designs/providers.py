@@ -64,9 +64,7 @@ def models_for(team_id: int) -> ProviderRegistry:
 
 def models_from_environment() -> ProviderRegistry:
     """The models that the environment alone names, for runs without a database. Close it after use."""
-    return ProviderRegistry(
-        accounts_from_environment(_environment()), default_model=settings.ENVIRONMENT.default_model
-    )
+    return ProviderRegistry(accounts_from_environment(_environment()), default_model=settings.ENVIRONMENT.default_model)
 
 
 def prices_of(prices: Mapping[str, Any]) -> dict[str, Price]:

@@ -4,6 +4,9 @@ from typing import Any
 
 from rest_framework.routers import APIRootView, DefaultRouter
 
+#: What ids look like in addresses: anything else is a 404 before a view is asked.
+UUID_PATTERN = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
 
 class RootView(APIRootView):
     """The lists of this API."""

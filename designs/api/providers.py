@@ -1,0 +1,65 @@
+"""Provider accounts over REST. Keys go in and never come out."""
+
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import ModelViewSet
+
+from access.permissions import caller_of
+from designs.api.designs import team_of
+from designs.api.serializers import ProviderAccountSerializer
+from designs.models import ProviderAccount
+from rest.problems import ApiProblem
+from rest.routers import UUID_PATTERN
+
+
+@extend_schema_view(
+    list=extend_schema(summary="All provider accounts of your teams, newest first, without their keys"),
+    retrieve=extend_schema(summary="One provider account, without its key"),
+    create=extend_schema(summary="Add a provider account"),
+    update=extend_schema(summary="Change a provider account; without api_key the key stays"),
+    partial_update=extend_schema(summary="Change some fields of a provider account"),
+    destroy=extend_schema(summary="Remove a provider account; designs that name it cannot run any more"),
+)
+class ProviderAccountViewSet(ModelViewSet[ProviderAccount]):
+    """Accounts at model providers. Designs name them: `<name>:<model>`. Nothing here opens a connection."""
+
+    queryset = ProviderAccount.objects.none()
+    serializer_class = ProviderAccountSerializer
+    lookup_value_regex = UUID_PATTERN
+    required_verbs = {
+        "list": ("view",),
+        "retrieve": ("view",),
+        "create": ("change",),
+        "update": ("change",),
+        "partial_update": ("change",),
+        "destroy": ("change",),
+    }
+
+    def get_queryset(self) -> QuerySet[ProviderAccount]:
+        return ProviderAccount.objects.visible_to(caller_of(self.request)).without_keys()
+
+    def perform_create(self, serializer: BaseSerializer[ProviderAccount]) -> None:
+        self._save(serializer, team_id=team_of(self.request))
+
+    def perform_update(self, serializer: BaseSerializer[ProviderAccount]) -> None:
+        self._save(serializer)
+
+    def create(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        response = super().create(request, *args, **kwargs)
+        response["Location"] = f"{request.path.rstrip('/')}/{response.data['id']}"
+        return response
+
+    def _save(self, serializer: BaseSerializer[ProviderAccount], **fields: Any) -> None:
+        try:
+            with transaction.atomic():
+                account = serializer.save(**fields)
+        except IntegrityError:
+            raise ApiProblem(
+                409, "provider-name-taken", "Your team has an account of this name. Choose another name."
+            ) from None
+        account.has_key = bool(account.api_key)  # type: ignore[attr-defined] # as `without_keys` adds it
