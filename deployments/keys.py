@@ -1,0 +1,115 @@
+"""API keys: making, finding and revoking them, and what their scopes allow.
+
+A key is `ok_<prefix>_<secret>` with 256 random bits. It is shown once; the row keeps the prefix, by which it is found
+through an index, and the SHA-256 of the whole.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final, Literal, get_args
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from access.principal import ALL, Principal, Verb
+from deployments.models import ApiKey, Deployment
+
+Scope = Literal["execute", "read", "manage"]
+SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
+DEFAULT_SCOPES: Final[tuple[Scope, ...]] = ("execute", "read")
+
+VERBS_OF_SCOPE: Final[dict[Scope, frozenset[Verb]]] = {
+    "read": frozenset({"view"}),
+    "execute": frozenset({"execute"}),
+    "manage": frozenset({"view", "change", "deploy", "manage_keys"}),
+}
+
+_MARK = "ok"
+
+
+def make_key(
+    *,
+    name: str,
+    team_id: int,
+    scopes: Collection[Scope],
+    deployments: Collection[Deployment] | None = None,
+    expires_at: datetime | None = None,
+    created_by: str = "",
+) -> tuple[ApiKey, str]:
+    """The new row and the key itself, which nobody can read again. `deployments` None means all of the team's.
+
+    Raises `ValueError` for a scope that does not exist, for none, and for an empty collection of deployments.
+    """
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise ValueError(f"A key has at least one of the scopes {', '.join(SCOPES)}.")
+    if deployments is not None and not deployments:
+        raise ValueError("A key for no deployment at all could do nothing. Leave them out for all of the team's.")
+    prefix = secrets.token_hex(6)
+    plaintext = f"{_MARK}_{prefix}_{secrets.token_urlsafe(32)}"
+    with transaction.atomic():
+        key = ApiKey.objects.create(
+            name=name,
+            team_id=team_id,
+            prefix=prefix,
+            key_hash=_hash(plaintext),
+            scopes=[scope for scope in SCOPES if scope in scopes],
+            all_deployments=deployments is None,
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+        if deployments is not None:
+            key.deployments.set(deployments)
+    return key, plaintext
+
+
+def revoke_key(*, key: ApiKey) -> None:
+    """From now on the key opens nothing. Revoking twice keeps the first time."""
+    ApiKey.objects.filter(id=key.id, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    key.refresh_from_db(fields=["revoked_at"])
+
+
+def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None:
+    """Who asks with this key, and when it was last used; None when it is unknown, revoked or past its time.
+
+    One indexed query, whether the key is for some deployments or for all. Nothing of it is kept: a key that is
+    revoked stops with the next request.
+    """
+    mark, _, rest = plaintext.partition("_")
+    prefix, _, secret = rest.partition("_")
+    if mark != _MARK or not prefix or not secret or len(plaintext) > 200:
+        return None
+    rows = list(
+        ApiKey.objects.filter(prefix=prefix).values_list(
+            "id", "key_hash", "name", "team_id", "scopes", "all_deployments", "expires_at", "revoked_at",
+            "last_used_at", "deployments__id",
+        )
+    )  # fmt: skip
+    stored = rows[0][1] if rows else ""
+    if not hmac.compare_digest(stored, _hash(plaintext)):
+        return None
+    key_id, _, name, team_id, scopes, all_deployments, expires_at, revoked_at, last_used_at, _ = rows[0]
+    if revoked_at is not None or (expires_at is not None and expires_at <= timezone.now()):
+        return None
+    chosen: frozenset[UUID] = frozenset(row[-1] for row in rows if row[-1] is not None)
+    principal = Principal(
+        team_id=team_id,
+        team_ids=frozenset({team_id}),
+        verbs=verbs_of(scopes),
+        deployment_ids=ALL if all_deployments else chosen,
+        label=f"key:{name}",
+        key_id=key_id,
+    )
+    return principal, last_used_at
+
+
+def verbs_of(scopes: Collection[Scope]) -> frozenset[Verb]:
+    """Everything that these scopes allow together."""
+    return frozenset().union(*(VERBS_OF_SCOPE[scope] for scope in scopes))
+
+
+def _hash(plaintext: str) -> str:
+    return hashlib.sha256(plaintext.encode()).hexdigest()

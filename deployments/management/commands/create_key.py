@@ -1,0 +1,71 @@
+"""`create_key NAME`: makes an API key and prints it, once."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
+
+from access.models import Team
+from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
+from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
+from deployments.models import Deployment
+
+
+class Command(BaseCommand):
+    """Prints the key alone on standard output, and the database that it went to on standard error."""
+
+    help = "Make an API key. It is printed on standard output and cannot be read again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="What the key is called in lists and in triggered_by.")
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=SCOPES,
+            dest="scopes",
+            help=f"What it may do; give it several times for several. Default: {' and '.join(DEFAULT_SCOPES)}.",
+        )
+        parser.add_argument(
+            "--deployment",
+            action="append",
+            metavar="PATH",
+            dest="paths",
+            help="An endpoint that it is for; give it several times for several. Default: all of the team's.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not 1 <= len(options["name"]) <= 100:
+            raise CommandError("NAME has 1 to 100 characters.")
+        paths: list[str] | None = options["paths"]
+        deployments = None if paths is None else [_find_deployment(path) for path in paths]
+        team_ids = {deployment.team_id for deployment in deployments} if deployments else {Team.default().pk}
+        if len(team_ids) > 1:
+            raise CommandError("These deployments belong to several teams. Make a key for each team.")
+        _, plaintext = make_key(
+            name=options["name"],
+            team_id=team_ids.pop(),
+            scopes=options["scopes"] or DEFAULT_SCOPES,
+            deployments=deployments,
+            created_by="create_key",
+        )
+        self.stderr.write(f"Key {options['name']!r} made in {_database()}.", self.style.NOTICE)
+        self.stdout.write(plaintext)
+
+
+def _find_deployment(path: str) -> Deployment:
+    try:
+        canonical = canonical_endpoint_path(path)
+    except InvalidEndpointPath as invalid:
+        raise CommandError(str(invalid)) from None
+    deployment: Deployment | None = Deployment.objects.by_endpoint(canonical).first()
+    if deployment is None:
+        known = Deployment.objects.live().order_by("endpoint_path").values_list("endpoint_path", flat=True)[:20]
+        raise CommandError(f"Nothing is deployed at {canonical}. There is: {', '.join(known) or 'nothing at all'}.")
+    return deployment
+
+
+def _database() -> str:
+    settings = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"SQLite at {settings['NAME']}"
+    return f"{connection.display_name} {settings['NAME']} at {settings['HOST'] or 'the local socket'}"
