@@ -1,8 +1,31 @@
 """All addresses of the site."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from deployments.urls import router as deployments_router
+from designs.urls import router as designs_router
+from rest.routers import BothSlashesRouter
+
+#: One root for the lists of all apps.
+router = BothSlashesRouter()
+router.registry.extend([*designs_router.registry, *deployments_router.registry])
+
+schema_view = SpectacularAPIView.as_view(
+    renderer_classes=[OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]
+)
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    re_path(r"^api/schema/?$", schema_view, name="schema"),
+    re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    path("api/", include("deployments.urls")),
+    path("api/", include(router.urls)),
 ]
+
+handler400 = "rest.error_handlers.bad_request"
+handler403 = "rest.error_handlers.permission_denied"
+handler404 = "rest.error_handlers.page_not_found"
+handler500 = "rest.error_handlers.server_error"

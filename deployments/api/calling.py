@@ -1,0 +1,210 @@
+"""A call of a deployment, from its checked input to its answer: what the endpoint, the button and drafts share."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from deployments.api.caller import caller
+from deployments.api.preferences import Waiting, read_idempotency, read_waiting
+from deployments.api.refusals import field_errors_of
+from deployments.executions.database_threads import in_database_thread
+from deployments.executions.start import (
+    ConcurrencyLimitReached,
+    IdempotencyConflict,
+    Started,
+    find_replay,
+    start_execution,
+)
+from deployments.input_schemas import input_schema_of
+from deployments.live.sse import stream_events
+from deployments.live.waiting import wait_for_end
+from deployments.models import Deployment, ExecutionLog
+from deployments.money import money_text
+from designs.models import DesignVersion
+from executor.json_schema import validate_instance
+from executor.json_types import JsonObject
+from rest.async_view import with_tail
+from rest.negotiation import EventStreamRenderer
+from rest.problems import ApiProblem, FieldError, invalid
+
+RETRY_AFTER_SECONDS = 1
+#: The statuses of failures by their `error_code`; any other is a 500.
+STATUS_OF_FAILURE = {"provider_error": (502, "provider-failed"), "timeout": (504, "deadline-passed")}
+
+
+def call_endpoint(request: Request, deployment: Deployment, input_data: JsonObject) -> HttpResponseBase:
+    """The call of a deployed endpoint. Only an active deployment answers one."""
+    return _call(request, deployment, input_data, trigger_type="api", check=_check_active)
+
+
+def call_by_hand(request: Request, deployment: Deployment, input_data: JsonObject) -> HttpResponseBase:
+    """The call of the execute button, which works while the deployment is inactive or in error."""
+    return _call(request, deployment, input_data, trigger_type="manual", check=None, pointer="/input_data")
+
+
+def call_draft(request: Request, version: DesignVersion, team_id: int, input_data: JsonObject) -> HttpResponseBase:
+    """The run of a design that is not deployed."""
+    if "HTTP_IDEMPOTENCY_KEY" in request.META:
+        raise ApiProblem(400, "bad-idempotency-key", "Idempotency-Key works for deployments only. Leave it out here.")
+    check_input(version.id, input_data, pointer="/input_data")
+    started = start_execution(
+        deployment=None,
+        version=version,
+        team_id=team_id,
+        input_data=input_data,
+        trigger_type="manual",
+        triggered_by=caller(request).label,
+        live_text=True,
+    )
+    return _answer(request, started)
+
+
+def check_input(version_id: UUID, input_data: JsonObject, *, pointer: str = "") -> None:
+    """Raises the 422 with all that the version's input schema does not allow."""
+    schema = input_schema_of(version_id)
+    if schema is not None and (problems := validate_instance(schema, input_data)):
+        raise invalid(field_errors_of(problems, below=pointer))
+
+
+def require_object(value: Any) -> JsonObject:
+    """The input of an execution is a JSON object. Raises the 422."""
+    if not isinstance(value, dict):
+        raise invalid([FieldError("", "type", "The input has to be a JSON object.")])
+    return value
+
+
+def _call(
+    request: Request,
+    deployment: Deployment,
+    input_data: JsonObject,
+    *,
+    trigger_type: str,
+    check: Callable[[Deployment], None] | None,
+    pointer: str = "",
+) -> HttpResponseBase:
+    idempotency = read_idempotency(request, input_data)
+    try:
+        if (earlier := find_replay(deployment=deployment, idempotency=idempotency)) is not None:
+            return _answer(request, Started(earlier, replayed=True))
+        if check is not None:
+            check(deployment)
+        check_input(deployment.version_id, input_data, pointer=pointer)
+        started = start_execution(
+            deployment=deployment,
+            version=deployment.version,
+            team_id=deployment.team_id,
+            input_data=input_data,
+            trigger_type=trigger_type,
+            triggered_by=caller(request).label,
+            idempotency=idempotency,
+            live_text=trigger_type == "manual" or _wants_stream(request),
+        )
+    except IdempotencyConflict as conflict:
+        raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
+    except ConcurrencyLimitReached as full:
+        raise ApiProblem(
+            429,
+            "concurrency-limit",
+            f"{full} Try again after the seconds in Retry-After.",
+            headers={"Retry-After": str(full.retry_after)},
+        ) from None
+    return _answer(request, started)
+
+
+def _check_active(deployment: Deployment) -> None:
+    if deployment.status != Deployment.Status.ACTIVE:
+        raise ApiProblem(
+            409,
+            f"deployment-{deployment.status}",
+            f"This deployment is {deployment.status}. {deployment.status_reason or 'Set it active first.'}",
+            status_reason=deployment.status_reason,
+        )
+
+
+def _answer(request: Request, started: Started) -> HttpResponseBase:
+    execution_id = started.execution.id
+    if _wants_stream(request):
+        return stream_events(execution_id, after=0)
+    waiting = read_waiting(request)
+    response = _accepted(execution_id, waiting)
+    if started.replayed:
+        response["Idempotency-Replayed"] = "true"
+        if started.execution.is_terminal:
+            return _ended(response, execution_id, _outcome_of(execution_id))
+    if waiting.seconds == 0:
+        return response
+    return with_tail(response, _waiter(execution_id, waiting))
+
+
+def _wants_stream(request: Request) -> bool:
+    return request.accepted_renderer.format == EventStreamRenderer.format
+
+
+def _accepted(execution_id: UUID, waiting: Waiting) -> Response:
+    url = f"/api/executions/{execution_id}"
+    headers = {"Location": url, "Retry-After": str(RETRY_AFTER_SECONDS)}
+    if waiting.applied is not None:
+        headers["Preference-Applied"] = waiting.applied
+    body = {"execution_id": str(execution_id), "status": "queued", "url": url}
+    return Response(body, status=202, headers=headers)
+
+
+def _waiter(execution_id: UUID, waiting: Waiting) -> Callable[[Response], Awaitable[None]]:
+    async def wait(response: Response) -> None:
+        has_ended = await wait_for_end(execution_id, seconds=waiting.seconds)
+        outcome = await in_database_thread(_outcome_of, execution_id)
+        if has_ended:
+            _ended(response, execution_id, outcome)
+        else:
+            response.data["status"] = outcome["status"]
+
+    return wait
+
+
+def _outcome_of(execution_id: UUID) -> dict[str, Any]:
+    columns = ("status", "result_data", "usage", "cost", "duration_ms", "error", "error_code", "error_detail")
+    return dict(ExecutionLog.objects.values(*columns).get(id=execution_id))
+
+
+def _ended(response: Response, execution_id: UUID, outcome: dict[str, Any]) -> Response:
+    """Make it the answer of an execution that has ended. Raises the problem of one that did not complete."""
+    url = f"/api/executions/{execution_id}"
+    if outcome["status"] != ExecutionLog.Status.COMPLETED:
+        raise _problem_of(execution_id, url, outcome)
+    response.status_code = 200
+    del response["Location"]
+    del response["Retry-After"]
+    response["Content-Location"] = url
+    response.data = {
+        "execution_id": str(execution_id),
+        "status": outcome["status"],
+        "result": outcome["result_data"]["output"],
+        "usage": outcome["usage"],
+        "cost": None if outcome["cost"] is None else money_text(outcome["cost"]),
+        "duration_ms": outcome["duration_ms"],
+    }
+    return response
+
+
+def _problem_of(execution_id: UUID, url: str, outcome: dict[str, Any]) -> ApiProblem:
+    place: dict[str, Any] = {"execution_id": str(execution_id), "url": url}
+    headers = {"Content-Location": url}
+    if outcome["status"] != ExecutionLog.Status.FAILED:
+        sentence = outcome["error"] or "The execution was cancelled."
+        return ApiProblem(409, "execution-cancelled", sentence, headers=headers, **place)
+    status, slug = STATUS_OF_FAILURE.get(outcome["error_code"], (500, "execution-failed"))
+    detail = outcome["error_detail"] or {}
+    return ApiProblem(
+        status,
+        slug,
+        outcome["error"] or "The execution failed.",
+        headers=headers,
+        **place,
+        block_id=detail.get("block_id"),
+        agent=detail.get("agent"),
+        cause=detail.get("cause") or outcome["error_code"],
+    )

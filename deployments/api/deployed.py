@@ -1,0 +1,89 @@
+"""The endpoints of deployed designs: call one, or ask what it is."""
+
+from typing import Any
+
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from deployments.api.caller import caller
+from deployments.api.calling import call_endpoint, require_object
+from deployments.api.describing import describe_endpoint, endpoint_openapi
+from deployments.api.schemas import (
+    CALL_ANSWERS,
+    CALL_PARAMETERS,
+    DescriptionSerializer,
+)
+from deployments.models import Deployment
+from deployments.models.deployment import ENDPOINT_PREFIX
+from rest.async_view import AwaitMixin
+from rest.negotiation import EventStreamRenderer
+
+_PATH = OpenApiParameter("endpoint_path", str, OpenApiParameter.PATH, description="Without `/api/deployed/`.")
+
+
+class _EndpointView(APIView):
+    """Finds the deployment by its path among those that the caller may see."""
+
+    def find_deployment(self, *, with_document: bool = False) -> Deployment:
+        visible = Deployment.objects.visible_to(caller(self.request)).select_related("version")
+        if not with_document:
+            visible = visible.defer("version__document")  # it may be large, and a call does not need it
+        path = ENDPOINT_PREFIX + self.kwargs["endpoint_path"].removesuffix("/")
+        deployment: Deployment = get_object_or_404(visible.by_endpoint(path))
+        return deployment
+
+    def require_visible(self) -> None:
+        """404 comes before 403: see HasVerb."""
+        self.find_deployment()
+
+
+class DeployedEndpointView(AwaitMixin, _EndpointView):
+    """One endpoint. GET says what it is, POST calls it."""
+
+    required_verbs = {"GET": ("view", "execute"), "POST": ("execute",)}
+    renderer_classes = [JSONRenderer, EventStreamRenderer, BrowsableAPIRenderer]
+    blank_body_is_object = True
+
+    @extend_schema(
+        operation_id="describe_endpoint",
+        parameters=[_PATH],
+        responses={(200, "application/json"): DescriptionSerializer},
+    )
+    def get(self, request: Request, endpoint_path: str) -> Response:
+        """What this endpoint is: its input schema, an example, and how to call it."""
+        return Response(describe_endpoint(self.find_deployment(with_document=True), request))
+
+    @extend_schema(
+        operation_id="call_endpoint",
+        parameters=[_PATH, *CALL_PARAMETERS],
+        request={"application/json": OpenApiTypes.OBJECT},
+        examples=[OpenApiExample("Input", {"text": "The parcel came late."}, request_only=True)],
+        responses=CALL_ANSWERS,
+    )
+    def post(self, request: Request, endpoint_path: str) -> HttpResponseBase:
+        """Execute the design with the body as its input, and wait for the result."""
+        deployment = self.find_deployment()
+        return call_endpoint(request, deployment, require_object(request.data))
+
+
+class EndpointOpenApiView(_EndpointView):
+    """The OpenAPI document of one endpoint."""
+
+    required_verbs = {"GET": ("view", "execute")}
+    renderer_classes = [JSONRenderer]
+
+    @extend_schema(
+        operation_id="endpoint_openapi",
+        parameters=[_PATH],
+        responses={200: OpenApiResponse(OpenApiTypes.OBJECT, description="OpenAPI 3.1.")},
+    )
+    def get(self, request: Request, endpoint_path: str) -> Response:
+        """OpenAPI 3.1 of this one endpoint, typed by its own input schema."""
+        document: dict[str, Any] = endpoint_openapi(self.find_deployment(with_document=True), request)
+        return Response(document)

@@ -1,0 +1,219 @@
+"""Deployments over REST: deploy, change, undeploy, execute by hand, and read what ran."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from access.principal import ALL
+from deployments.api.addresses import UUID_PATTERN
+from deployments.api.caller import caller
+from deployments.api.calling import call_by_hand
+from deployments.api.executions import answer_detail, executions_shown
+from deployments.api.filters import AllowListBackend, DeploymentFilters, LogFilters
+from deployments.api.refusals import refusals_as_problems
+from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS
+from deployments.api.serializers import (
+    DeploymentSerializer,
+    DeploymentUpdate,
+    DeployRequest,
+    ExecuteRequest,
+    ExecutionDetail,
+    ExecutionSummary,
+)
+from deployments.deploying import UNSET, DeploymentChanges, deploy_design, undeploy, update_deployment
+from deployments.limits import LimitFields
+from deployments.models import Deployment
+from deployments.models.deployment import DeploymentQuerySet
+from deployments.scheduling.validation import ScheduleFields
+from designs.models import OrchestrationDesign
+from rest.async_view import AwaitMixin
+from rest.negotiation import EventStreamRenderer
+from rest.preconditions import check_if_match, etag
+from rest.problems import FieldError, invalid
+
+_IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="The ETag that was read: the change is refused if it is old."
+)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="All deployments, newest first"),
+    retrieve=extend_schema(summary="One deployment"),
+)
+class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Deployment]):
+    """Deployments that are live. One that was undeployed answers for its logs only."""
+
+    queryset = Deployment.objects.none()
+    serializer_class = DeploymentSerializer
+    filter_backends = [AllowListBackend]
+    filterset_class = DeploymentFilters
+    lookup_value_regex = UUID_PATTERN
+    required_verbs = {
+        "list": ("view",),
+        "retrieve": ("view",),
+        "create": ("deploy",),
+        "update": ("change",),
+        "partial_update": ("change",),
+        "destroy": ("deploy",),
+        "execute": ("execute",),
+        "logs": ("view",),
+        "log": ("view",),
+    }
+
+    def get_queryset(self) -> DeploymentQuerySet:
+        deployments = Deployment.objects.visible_to(caller(self.request))
+        if self.action not in {"logs", "log"}:  # history stays
+            deployments = deployments.live()
+        return deployments.select_related("version", "schedule").defer("version__document")
+
+    def get_object(self) -> Deployment:
+        deployment: Deployment = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+        return deployment
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self._answer(self.get_object())
+
+    @extend_schema(summary="Deploy a design", request=DeployRequest, responses={201: DeploymentSerializer})
+    def create(self, request: Request) -> Response:
+        body = DeployRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        if caller(request).deployment_ids is not ALL:
+            raise PermissionDenied("This key is for some deployments only, so it cannot make another one.")
+        design = self._find_design(given["design_id"])
+        with refusals_as_problems():
+            deployment = deploy_design(
+                design=design,
+                endpoint_path=given["endpoint_path"],
+                by=caller(request).label,
+                version=given.get("version", "latest"),
+                schedule=None if given.get("schedule") is None else ScheduleFields(**given["schedule"]),
+            )
+        response = self._answer(self.get_queryset().get(id=deployment.id), status=201)
+        response["Location"] = f"/api/deployments/{deployment.id}"
+        return response
+
+    @extend_schema(
+        summary="Change a deployment; schedule and limits are replaced whole",
+        parameters=[_IF_MATCH],
+        request=DeploymentUpdate,
+        responses={200: DeploymentSerializer},
+    )
+    def update(self, request: Request, pk: UUID) -> Response:
+        body = DeploymentUpdate(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        schedule = given.get("schedule", UNSET)
+        return self._change(
+            DeploymentChanges(
+                status=given.get("status", UNSET),
+                schedule=ScheduleFields(**schedule) if isinstance(schedule, dict) else schedule,
+                limits=LimitFields(**given["limits"]) if "limits" in given else UNSET,
+                version=given.get("version", UNSET),
+            )
+        )
+
+    @extend_schema(
+        summary="Change a deployment; of schedule and limits only the given fields",
+        parameters=[_IF_MATCH],
+        request=DeploymentUpdate,
+        responses={200: DeploymentSerializer},
+    )
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        body = DeploymentUpdate(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        return self._change(DeploymentChanges(**body.validated_data))
+
+    @extend_schema(
+        summary="Undeploy: running executions finish, queued ones are cancelled, history stays",
+        parameters=[_IF_MATCH],
+        responses={204: OpenApiResponse(description="The path is free.")},
+    )
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        deployment = self.get_object()
+        with refusals_as_problems():
+            undeploy(
+                deployment_id=deployment.id, by=caller(request).label, expected_revision=self._expected(deployment)
+            )
+        return Response(status=204)
+
+    @extend_schema(
+        summary="Execute by hand, whatever the deployment's status",
+        parameters=CALL_PARAMETERS,
+        request=ExecuteRequest,
+        responses=CALL_ANSWERS,
+    )
+    @action(
+        detail=True,
+        methods=["post"],
+        renderer_classes=[JSONRenderer, EventStreamRenderer, BrowsableAPIRenderer],
+        filterset_class=None,
+    )
+    def execute(self, request: Request, pk: UUID) -> HttpResponseBase:
+        deployment = self.get_object()
+        body = ExecuteRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        return call_by_hand(request, deployment, body.validated_data["input_data"])
+
+    @extend_schema(
+        summary="What ran, newest first, payloads left out", filters=True, responses=ExecutionSummary(many=True)
+    )
+    @action(detail=True, methods=["get"], serializer_class=ExecutionSummary, filterset_class=LogFilters)
+    def logs(self, request: Request, pk: UUID) -> Response:
+        executions = executions_shown(caller(request)).filter(deployment=self.get_object())
+        rows = self.paginate_queryset(self.filter_queryset(executions))
+        return self.get_paginated_response(ExecutionSummary(rows, many=True).data)
+
+    @extend_schema(
+        summary="One execution with everything",
+        parameters=[OpenApiParameter("log_id", UUID, OpenApiParameter.PATH)],
+        responses=ExecutionDetail,
+    )
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path=f"logs/(?P<log_id>{UUID_PATTERN})",
+        serializer_class=ExecutionDetail,
+        filterset_class=None,
+    )
+    def log(self, request: Request, pk: UUID, log_id: str) -> Response:
+        return answer_detail(executions_shown(caller(request)).filter(deployment=self.get_object()), log_id)
+
+    def _change(self, changes: DeploymentChanges) -> Response:
+        deployment = self.get_object()
+        if changes.version is not UNSET and not caller(self.request).may("deploy"):
+            raise PermissionDenied("To change the version that is deployed, the right to deploy is needed.")
+        with refusals_as_problems():
+            update_deployment(
+                deployment_id=deployment.id,
+                changes=changes,
+                by=caller(self.request).label,
+                expected_revision=self._expected(deployment),
+            )
+        return self._answer(self.get_object())
+
+    def _expected(self, deployment: Deployment) -> int | None:
+        """The revision that has to be there still when the row is locked; None when the caller does not mind."""
+        check_if_match(self.request, deployment.revision)
+        return None if self.request.headers.get("If-Match", "*").strip() == "*" else deployment.revision
+
+    def _find_design(self, design_id: UUID) -> OrchestrationDesign:
+        visible = OrchestrationDesign.objects.visible_to(caller(self.request))
+        design: OrchestrationDesign | None = visible.filter(id=design_id).first()
+        if design is None:
+            raise invalid([FieldError("/design_id", "unknown_design", "There is no such design.")])
+        return design
+
+    def _answer(self, deployment: Deployment, *, status: int = 200) -> Response:
+        shown = DeploymentSerializer(deployment, context=self.get_serializer_context()).data
+        return Response(shown, status=status, headers={"ETag": etag(deployment.revision)})

@@ -1,0 +1,124 @@
+"""Executions over REST: read them, follow them, cancel them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+    inline_serializer,
+)
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from access.principal import Principal
+from deployments.api.addresses import UUID_PATTERN
+from deployments.api.caller import caller
+from deployments.api.filters import AllowListBackend, ExecutionFilters
+from deployments.api.preferences import read_position
+from deployments.api.serializers import ExecutionDetail, ExecutionSummary
+from deployments.executions.lifecycle import request_cancel
+from deployments.live.feed import event_message
+from deployments.live.sse import stream_events
+from deployments.models import ExecutionEvent, ExecutionLog
+from deployments.models.execution import ExecutionLogQuerySet
+from rest.negotiation import EventStreamRenderer
+from rest.problems import ApiProblem
+
+CancelAnswer = inline_serializer(
+    "CancelAnswer",
+    {
+        "execution_id": serializers.UUIDField(),
+        "status": serializers.ChoiceField(choices=["cancelled", "cancelling"]),
+        "url": serializers.CharField(),
+    },
+)
+
+
+def executions_shown(principal: Principal) -> ExecutionLogQuerySet:
+    """What the caller may see, as lists show it: with the version's number, without what is large."""
+    executions: ExecutionLogQuerySet = ExecutionLog.objects.visible_to(principal).without_payloads()
+    shown: ExecutionLogQuerySet = executions.annotate(version_number=F("version__number"))
+    return shown
+
+
+def answer_detail(executions: ExecutionLogQuerySet, execution_id: UUID | str) -> Response:
+    """One of these executions with its payloads and its trace. Raises the 404."""
+    try:
+        execution = executions.defer(None).get(id=UUID(str(execution_id)))
+    except (ExecutionLog.DoesNotExist, ValueError):
+        raise Http404 from None
+    events = [event_message(row) for row in ExecutionEvent.objects.filter(execution=execution).order_by("seq")]
+    return Response(ExecutionDetail(execution, context={"events": events}).data)
+
+
+@extend_schema_view(list=extend_schema(summary="All executions that you may see, newest first, payloads left out"))
+class ExecutionViewSet(mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
+    """Executions of all deployments and of drafts."""
+
+    queryset = ExecutionLog.objects.none()
+    serializer_class = ExecutionSummary
+    filter_backends = [AllowListBackend]
+    filterset_class = ExecutionFilters
+    lookup_value_regex = UUID_PATTERN
+    required_verbs = {
+        "list": ("view",),
+        "retrieve": ("view", "execute"),
+        "events": ("view", "execute"),
+        "cancel": ("execute",),
+    }
+
+    def get_queryset(self) -> ExecutionLogQuerySet:
+        return executions_shown(caller(self.request))
+
+    @extend_schema(summary="One execution with everything", responses=ExecutionDetail)
+    def retrieve(self, request: Request, pk: UUID) -> Response:
+        return answer_detail(self.get_queryset(), pk)
+
+    @extend_schema(
+        summary="Its events as Server-Sent Events: those that were, then those that come",
+        parameters=[
+            OpenApiParameter("Last-Event-ID", int, OpenApiParameter.HEADER, description="The last seq that was seen."),
+            OpenApiParameter("after", int, description="The same, where a header cannot be set."),
+        ],
+        responses={(200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, description="The stream.")},
+    )
+    @action(detail=True, methods=["get"], renderer_classes=[EventStreamRenderer, JSONRenderer], filterset_class=None)
+    def events(self, request: Request, pk: UUID) -> HttpResponseBase:
+        execution = self.get_object()
+        return stream_events(execution.id, after=read_position(request))
+
+    @extend_schema(
+        summary="Cancel it",
+        request=None,
+        responses={202: CancelAnswer, 409: OpenApiResponse(description="It has ended already.")},
+    )
+    @action(detail=True, methods=["post"], filterset_class=None)
+    def cancel(self, request: Request, pk: UUID) -> Response:
+        execution = self.get_object()
+        url = f"/api/executions/{execution.id}"
+        outcome = request_cancel(execution_id=execution.id, by=caller(request).label)
+        if outcome == "ended":
+            raise ApiProblem(
+                409, "execution-ended", "This execution has ended already.", execution_id=str(execution.id), url=url
+            )
+        status = "cancelled" if outcome == "cancelled" else "cancelling"
+        return Response(
+            {"execution_id": str(execution.id), "status": status, "url": url}, status=202, headers={"Location": url}
+        )
+
+    def get_object(self) -> Any:
+        execution = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
+        if execution is None:
+            raise Http404
+        return execution

@@ -1,0 +1,110 @@
+"""API keys over REST: made and shown once, listed, revoked."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from access.principal import ALL
+from deployments.api.addresses import UUID_PATTERN
+from deployments.api.caller import caller
+from deployments.api.filters import AllowListBackend
+from deployments.api.serializers import KeyRequest, KeySerializer, NewKeySerializer
+from deployments.keys import DEFAULT_SCOPES, Scope, make_key, revoke_key, verbs_of
+from deployments.models import ApiKey, Deployment
+from rest.problems import FieldError, invalid
+
+
+@extend_schema_view(
+    list=extend_schema(summary="All keys of the team, revoked ones too, newest first"),
+    retrieve=extend_schema(summary="One key, without the key itself"),
+)
+class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[ApiKey]):
+    """Nobody can give a key more than they have themselves."""
+
+    queryset = ApiKey.objects.none()
+    serializer_class = KeySerializer
+    filter_backends = [AllowListBackend]
+    lookup_value_regex = UUID_PATTERN
+    required_verbs = {
+        "list": ("manage_keys",),
+        "retrieve": ("manage_keys",),
+        "create": ("manage_keys",),
+        "destroy": ("manage_keys",),
+    }
+
+    def get_queryset(self) -> QuerySet[ApiKey]:
+        keys = ApiKey.objects.visible_to(caller(self.request))
+        allowed = caller(self.request).deployment_ids
+        if allowed is not ALL:
+            others = Deployment.objects.exclude(id__in=allowed)
+            keys = keys.filter(all_deployments=False).exclude(deployments__in=others)
+        return keys.prefetch_related("deployments")
+
+    @extend_schema(
+        summary="Make a key; it is shown in this answer only", request=KeyRequest, responses=NewKeySerializer
+    )
+    def create(self, request: Request) -> Response:
+        body = KeyRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        scopes: list[Scope] = given.get("scopes", list(DEFAULT_SCOPES))
+        self._check_rights(scopes, given["deployments"])
+        if given["expires_at"] is not None and given["expires_at"] <= timezone.now():
+            raise invalid([FieldError("/expires_at", "in_the_past", "expires_at is in the past.")])
+        deployments = self._find_deployments(given["deployments"])
+        key, plaintext = make_key(
+            name=given["name"],
+            team_id=self._team_of(deployments),
+            scopes=scopes,
+            deployments=deployments,
+            expires_at=given["expires_at"],
+            created_by=caller(request).label,
+        )
+        context: dict[str, Any] = {**self.get_serializer_context(), "plaintext": plaintext}
+        headers = {"Location": f"/api/keys/{key.id}", "Cache-Control": "no-store"}
+        return Response(NewKeySerializer(key, context=context).data, status=201, headers=headers)
+
+    @extend_schema(summary="Revoke it at once", responses={204: OpenApiResponse(description="It opens nothing now.")})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        revoke_key(key=self.get_object())
+        return Response(status=204)
+
+    def _check_rights(self, scopes: Collection[Scope], deployment_ids: list[UUID] | None) -> None:
+        principal = caller(self.request)
+        if not verbs_of(scopes) <= principal.verbs:
+            raise PermissionDenied("A key cannot be given rights that you do not have. Choose fewer scopes.")
+        if principal.deployment_ids is not ALL and deployment_ids is None:
+            raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
+
+    def _find_deployments(self, ids: list[UUID] | None) -> list[Deployment] | None:
+        if ids is None:
+            return None
+        found = {row.id: row for row in Deployment.objects.live().visible_to(caller(self.request)).filter(id__in=ids)}
+        errors = [
+            FieldError(f"/deployments/{index}", "unknown_deployment", "There is no such deployment.")
+            for index, deployment_id in enumerate(ids)
+            if deployment_id not in found
+        ]
+        if errors:
+            raise invalid(errors)
+        return list(found.values())
+
+    def _team_of(self, deployments: list[Deployment] | None) -> int:
+        if deployments is None:
+            team_id = caller(self.request).team_id
+            if team_id is None:
+                raise PermissionDenied("You belong to no team, so you cannot make a key.")
+            return team_id
+        teams = {deployment.team_id for deployment in deployments}
+        if len(teams) > 1:
+            raise invalid([FieldError("/deployments", "several_teams", "A key is for the deployments of one team.")])
+        return teams.pop()

@@ -1,0 +1,52 @@
+"""What our verbs refuse, as problems of the API."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from deployments.deploying import DeploymentGone, EndpointTaken, RevisionChanged, UnknownVersion
+from deployments.endpoint_path import InvalidEndpointPath
+from deployments.limits import InvalidLimits
+from deployments.scheduling.validation import InvalidSchedule
+from executor.errors import InvalidDesign, MalformedDesign, Problem
+from rest.problems import ApiProblem, FieldError, invalid
+
+
+@contextmanager
+def refusals_as_problems() -> Iterator[None]:
+    """Inside, what `deployments.deploying` and the making of a version refuse becomes an `ApiProblem`."""
+    try:
+        yield
+    except InvalidEndpointPath as refused:
+        problem = invalid([FieldError("/endpoint_path", "invalid_path", str(refused))])
+        problem.extra["proposal"] = refused.proposal
+        raise problem from None
+    except EndpointTaken as refused:
+        raise ApiProblem(409, "endpoint-taken", str(refused), endpoint_path=refused.endpoint_path) from None
+    except UnknownVersion as refused:
+        raise invalid([FieldError("/version", "unknown_version", str(refused))]) from None
+    except (InvalidDesign, MalformedDesign) as refused:
+        raise invalid_design(refused.problems) from None
+    except InvalidSchedule as refused:
+        raise invalid(field_errors_of(refused.problems, below="/schedule")) from None
+    except InvalidLimits as refused:
+        raise invalid(field_errors_of(refused.problems, below="/limits")) from None
+    except RevisionChanged as refused:
+        raise ApiProblem(412, "precondition-failed", str(refused)) from None
+    except DeploymentGone as refused:
+        raise ApiProblem(404, "not-found", str(refused)) from None
+
+
+def invalid_design(problems: Iterable[Problem]) -> ApiProblem:
+    """422: the design cannot run. The pointers are from the design."""
+    errors = field_errors_of(problems)
+    return ApiProblem(
+        422,
+        "design-invalid",
+        f"The design cannot run yet: {errors[0].message} Correct what errors lists, save it, and try again.",
+        errors=errors,
+    )
+
+
+def field_errors_of(problems: Iterable[Problem], *, below: str = "") -> list[FieldError]:
+    """The engine's problems with pointers from the body's top."""
+    return [FieldError(below + problem.pointer, problem.code, problem.message) for problem in problems]

@@ -1,0 +1,90 @@
+"""What the OpenAPI document says of calls: their parameters, and every answer of `api.calling`."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from deployments.api.serializers import AnyJsonField, JsonObjectField
+from rest.problems import PROBLEM_MEDIA_TYPE
+
+
+class DescriptionSerializer(serializers.Serializer[Any]):
+    """What an endpoint is."""
+
+    endpoint_path = serializers.CharField()
+    url = serializers.CharField()
+    design_name = serializers.CharField()
+    description = serializers.CharField()
+    version = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=["active", "inactive", "error"])
+    status_reason = serializers.CharField(allow_null=True)
+    input_schema = JsonObjectField(allow_null=True)
+    example = JsonObjectField(help_text="An input that the schema allows.")
+    calls = serializers.DictField(child=serializers.CharField(), help_text="The call in curl, python and javascript.")
+    openapi_url = serializers.CharField()
+
+
+class CallResult(serializers.Serializer[Any]):
+    """The answer of an execution that completed within the wait."""
+
+    execution_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["completed"])
+    result = AnyJsonField(help_text="The design's output.")
+    usage = JsonObjectField()
+    cost = serializers.CharField(allow_null=True, help_text="USD; null: no price is known.")
+    duration_ms = serializers.IntegerField()
+
+
+class CallAccepted(serializers.Serializer[Any]):
+    """The answer while the execution goes on."""
+
+    execution_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["queued", "running"])
+    url = serializers.CharField()
+
+
+CALL_PARAMETERS = [
+    OpenApiParameter(
+        "Prefer",
+        str,
+        OpenApiParameter.HEADER,
+        description="`wait=N` waits N seconds for the result (300 at most), `respond-async` not at all.",
+    ),
+    OpenApiParameter(
+        "Idempotency-Key",
+        str,
+        OpenApiParameter.HEADER,
+        description="255 printable characters at most, kept 24 hours: an equal request is the same execution.",
+    ),
+]
+
+_PROBLEMS = {
+    400: "The body is not JSON that can be used.",
+    401: "No API key, or none that is valid.",
+    403: "The key lacks the right to execute.",
+    404: "There is no such endpoint.",
+    409: "The deployment is not active, or the execution was cancelled while the caller waited.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not application/json.",
+    422: "The input does not fit the schema, or the Idempotency-Key was used with another body.",
+    429: "As many executions run as may; Retry-After says when to try again.",
+    500: "`execution-failed`: with block_id, agent, cause, execution_id and url.",
+    502: "`provider-failed`: the model's provider failed; members as for 500.",
+    503: "The database is away, or the server stops; Retry-After says when to try again.",
+    504: "`deadline-passed`: the execution's own deadline passed; members as for 500.",
+}
+
+#: By status and media type, as drf-spectacular takes them.
+CALL_ANSWERS: dict[Any, Any] = {
+    (200, "application/json"): OpenApiResponse(CallResult, description="Completed within the wait."),
+    (200, "text/event-stream"): OpenApiResponse(
+        OpenApiTypes.STR, description="The execution's events as they come, with `Accept: text/event-stream`."
+    ),
+    (202, "application/json"): OpenApiResponse(CallAccepted, description="It goes on; Location says where it is."),
+    **{
+        (status, PROBLEM_MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, description=sentence)
+        for status, sentence in _PROBLEMS.items()
+    },
+}

@@ -1,0 +1,328 @@
+"""The JSON of deployments, schedules, limits, executions and keys, in both directions."""
+
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from deployments.keys import SCOPES
+from deployments.models import ApiKey, Deployment, ExecutionLog, ScheduleConfig
+from deployments.money import money_text
+from deployments.scheduling.cron import describe_cron, describe_interval
+from deployments.scheduling.validation import (
+    MAX_CATCH_UP_WINDOW_SECONDS,
+    MAX_INTERVAL_SECONDS,
+    MAX_JITTER_SECONDS,
+)
+from rest.serializers import StrictSerializer
+
+MAX_INTEGER = 2_147_483_647
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class JsonObjectField(serializers.JSONField):
+    """Any JSON object."""
+
+    default_error_messages = {"object": "A JSON object is needed here."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            self.fail("object")
+        return data
+
+
+@extend_schema_field({})
+class AnyJsonField(serializers.JSONField):
+    """Any JSON value."""
+
+
+@extend_schema_field({"type": ["string", "null"], "description": "USD, as a plain decimal; null: no price is known."})
+class MoneyField(serializers.Field[Decimal, Any, str, Any]):
+    """USD as it is said aloud, without the zeros of its column."""
+
+    def to_representation(self, value: Decimal) -> str:
+        return money_text(value)
+
+
+class ScheduleSerializer(StrictSerializer):
+    """A schedule. Times are ISO 8601; a time without an offset is UTC."""
+
+    enabled = serializers.BooleanField(default=True)
+    cron_expression = serializers.CharField(allow_null=True, default=None, max_length=200)
+    interval_seconds = serializers.IntegerField(
+        allow_null=True, default=None, min_value=1, max_value=MAX_INTERVAL_SECONDS
+    )
+    timezone = serializers.CharField(default="UTC", max_length=64, help_text="An IANA name, such as Europe/Berlin.")
+    day_match = serializers.ChoiceField(
+        choices=ScheduleConfig.DayMatch.choices,
+        allow_null=True,
+        default=None,
+        help_text="Needed where day of month and day of week are both restricted: a day has to match both, or either.",
+    )
+    overlap = serializers.ChoiceField(choices=ScheduleConfig.Overlap.choices, default="skip")
+    catch_up = serializers.ChoiceField(choices=ScheduleConfig.CatchUp.choices, default="latest")
+    catch_up_window_seconds = serializers.IntegerField(default=3600, min_value=0, max_value=MAX_CATCH_UP_WINDOW_SECONDS)
+    start_at = serializers.DateTimeField(allow_null=True, default=None)
+    end_at = serializers.DateTimeField(allow_null=True, default=None)
+    jitter_seconds = serializers.IntegerField(default=0, min_value=0, max_value=MAX_JITTER_SECONDS)
+    pause_after_failures = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=1_000)
+    input_data = JsonObjectField(default=dict)
+    next_run_at = serializers.DateTimeField(source="next_fire_at", read_only=True, allow_null=True)
+    words = serializers.SerializerMethodField(help_text="The schedule as a sentence.")
+    paused_by = serializers.SerializerMethodField()
+    paused_reason = serializers.SerializerMethodField()
+
+    def get_words(self, schedule: ScheduleConfig) -> str | None:
+        return words_of(schedule)
+
+    def get_paused_by(self, schedule: ScheduleConfig) -> str | None:
+        return schedule.paused_by or None
+
+    def get_paused_reason(self, schedule: ScheduleConfig) -> str | None:
+        return schedule.paused_reason or None
+
+
+def words_of(schedule: ScheduleConfig) -> str | None:
+    """The schedule as a sentence; None where it has no times."""
+    if schedule.cron_expression:
+        return f"{describe_cron(schedule.cron_expression, schedule.day_match)} ({schedule.timezone})"
+    return describe_interval(schedule.interval_seconds) if schedule.interval_seconds else None
+
+
+class LimitsSerializer(StrictSerializer):
+    """The limits of a deployment. Null means the site's default."""
+
+    rate_count = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=MAX_INTEGER)
+    rate_seconds = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=86_400)
+    max_concurrent = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=100_000)
+    when_full = serializers.ChoiceField(choices=Deployment.WhenFull.choices, default="queue")
+    deadline_seconds = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=86_400)
+    max_calls = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=MAX_INTEGER)
+    max_tokens = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=10**15)
+    max_cost_usd = serializers.DecimalField(
+        allow_null=True, default=None, min_value=0, max_digits=12, decimal_places=6, normalize_output=True
+    )
+
+
+@extend_schema_field(
+    {
+        "oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "const": "latest"}],
+        "description": "A version's number, or `latest` for what is saved of the design now.",
+    }
+)
+class VersionChoiceField(serializers.Field[Any, Any, Any, Any]):
+    """The number of a version, or `latest`."""
+
+    default_error_messages = {"version": "Send the number of a version, or 'latest' for what is saved now."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        is_number = isinstance(data, int) and not isinstance(data, bool) and 1 <= data <= MAX_INTEGER
+        if not is_number and data != "latest":
+            self.fail("version")
+        return data
+
+
+class DeployRequest(StrictSerializer):
+    """What deploys a design."""
+
+    design_id = serializers.UUIDField()
+    endpoint_path = serializers.CharField(
+        max_length=500, help_text="`feedback-analysis` and `/api/deployed/feedback-analysis` name the same."
+    )
+    schedule = ScheduleSerializer(allow_null=True, required=False)
+    version = VersionChoiceField(required=False)
+
+
+class DeploymentUpdate(StrictSerializer):
+    """What changes a deployment. What is left out stays; `schedule` null removes the schedule."""
+
+    status = serializers.ChoiceField(choices=["active", "inactive"], required=False)
+    schedule = ScheduleSerializer(allow_null=True, required=False)
+    limits = LimitsSerializer(required=False)
+    version = VersionChoiceField(required=False)
+
+
+class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
+    """A deployment, as it is answered."""
+
+    version = serializers.IntegerField(source="version.number")
+    url = serializers.SerializerMethodField()
+    status_reason = serializers.SerializerMethodField()
+    schedule = serializers.SerializerMethodField()
+    limits = LimitsSerializer(source="*")
+
+    class Meta:
+        model = Deployment
+        fields = [
+            "id",
+            "design_id",
+            "design_name",
+            "version",
+            "endpoint_path",
+            "url",
+            "status",
+            "status_reason",
+            "schedule",
+            "limits",
+            "last_execution_at",
+            "execution_count",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = fields
+
+    def get_url(self, deployment: Deployment) -> str:
+        return str(self.context["request"].build_absolute_uri(deployment.endpoint_path))
+
+    def get_status_reason(self, deployment: Deployment) -> str | None:
+        return deployment.status_reason or None
+
+    @extend_schema_field(ScheduleSerializer(allow_null=True))
+    def get_schedule(self, deployment: Deployment) -> Any:
+        schedule = getattr(deployment, "schedule", None)
+        return None if schedule is None else ScheduleSerializer(schedule).data
+
+
+class ExecuteRequest(StrictSerializer):
+    """What executes a deployment or a draft by hand."""
+
+    input_data = JsonObjectField(required=False, default=dict)
+
+
+class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
+    """An execution in a list. Needs `version_number` from `executions_shown`."""
+
+    execution_id = serializers.UUIDField(source="id")
+    deployment_id = serializers.UUIDField(allow_null=True)
+    design_id = serializers.UUIDField()
+    version = serializers.IntegerField(source="version_number")
+    parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment] # our own field
+    error_code = serializers.SerializerMethodField()
+    reason = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    usage = AnyJsonField()
+    cost = MoneyField(allow_null=True)
+
+    class Meta:
+        model = ExecutionLog
+        fields = [
+            "id",
+            "execution_id",
+            "deployment_id",
+            "design_id",
+            "version",
+            "status",
+            "error_code",
+            "reason",
+            "trigger_type",
+            "triggered_by",
+            "error",
+            "usage",
+            "cost",
+            "attempt",
+            "parent",
+            "scheduled_for",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "duration_ms",
+        ]
+        read_only_fields = fields
+
+    def get_error_code(self, execution: ExecutionLog) -> str | None:
+        return execution.error_code or None
+
+    def get_reason(self, execution: ExecutionLog) -> str | None:
+        return execution.reason or None
+
+    def get_error(self, execution: ExecutionLog) -> str | None:
+        return execution.error or None
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    """A line of an execution's journal."""
+
+    seq = serializers.IntegerField()
+    type = serializers.CharField()
+    block_id = serializers.CharField(allow_null=True)
+    agent = serializers.CharField(allow_null=True)
+    payload = JsonObjectField()
+    at = serializers.DateTimeField()
+
+
+class ExecutionDetail(ExecutionSummary):
+    """One execution with everything: what it was given, what it made, and its trace."""
+
+    events = serializers.SerializerMethodField()
+
+    class Meta(ExecutionSummary.Meta):
+        fields = [*ExecutionSummary.Meta.fields, "input_data", "result_data", "events"]
+        read_only_fields = fields
+        extra_kwargs = {"input_data": {"help_text": "What the execution was given."}}
+
+    input_data = JsonObjectField()
+    result_data = AnyJsonField(allow_null=True)
+
+    @extend_schema_field(EventSerializer(many=True))
+    def get_events(self, execution: ExecutionLog) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = self.context["events"]
+        return events
+
+
+class KeyRequest(StrictSerializer):
+    """What makes an API key."""
+
+    name = serializers.CharField(max_length=100)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=list(SCOPES)), min_length=1, max_length=len(SCOPES), required=False
+    )
+    deployments = serializers.ListField(
+        child=serializers.UUIDField(),
+        min_length=1,
+        max_length=1_000,
+        allow_null=True,
+        default=None,
+        help_text="Ids of the deployments that the key is for; null is all of the team's.",
+    )
+    expires_at = serializers.DateTimeField(allow_null=True, default=None)
+
+
+class KeySerializer(serializers.ModelSerializer[ApiKey]):
+    """An API key, without the key."""
+
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=list(SCOPES)))
+    deployments = serializers.SerializerMethodField(help_text="Null: all of the team's.")
+
+    class Meta:
+        model = ApiKey
+        fields = [
+            "id",
+            "name",
+            "prefix",
+            "scopes",
+            "deployments",
+            "created_by",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ]
+        read_only_fields = fields
+
+    def get_deployments(self, key: ApiKey) -> list[UUID] | None:
+        return None if key.all_deployments else sorted(deployment.id for deployment in key.deployments.all())
+
+
+class NewKeySerializer(KeySerializer):
+    """A key that was just made, with the key itself: this is the only time that it is shown."""
+
+    key = serializers.SerializerMethodField()
+
+    class Meta(KeySerializer.Meta):
+        fields = [*KeySerializer.Meta.fields, "key"]
+        read_only_fields = fields
+
+    def get_key(self, key: ApiKey) -> str:
+        return str(self.context["plaintext"])

@@ -1,0 +1,23 @@
+"""The addresses under `/api/` that deployments answer."""
+
+from django.urls import path, re_path
+
+from deployments.api.addresses import UUID_PATTERN
+from deployments.api.deployed import DeployedEndpointView, EndpointOpenApiView
+from deployments.api.deployments import DeploymentViewSet
+from deployments.api.drafts import DraftExecutionView
+from deployments.api.executions import ExecutionViewSet
+from deployments.api.keys import KeyViewSet
+from rest.routers import BothSlashesRouter
+
+#: Joined with the other apps' in `orchestration_site.urls`, so that one root lists them all.
+router = BothSlashesRouter()
+router.register("deployments", DeploymentViewSet, basename="deployment")
+router.register("executions", ExecutionViewSet, basename="execution")
+router.register("keys", KeyViewSet, basename="key")
+
+urlpatterns = [
+    re_path(rf"^designs/(?P<design_id>{UUID_PATTERN})/execute/?$", DraftExecutionView.as_view(), name="design-execute"),
+    re_path(r"^deployed/(?P<endpoint_path>.+)/openapi\.json$", EndpointOpenApiView.as_view(), name="endpoint-openapi"),
+    path("deployed/<path:endpoint_path>", DeployedEndpointView.as_view(), name="endpoint"),
+]
