@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -54,7 +55,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
         yield server
 
 
-def deploy(model: str = "offline:demo", **fields: object) -> Deployment:
+def deploy(model: str = "offline:demo", **fields: Any) -> Deployment:
     return make_deployment(version=make_version(one_agent_document(model=model)), **fields)
 
 
@@ -116,7 +117,7 @@ def test_an_accepted_execution_completes_with_its_trace(worker: Worker, provider
         "execution.completed",
     ]
     assert execution.seq == 7
-    deployment = Deployment.objects.get(id=execution.deployment_id)
+    deployment = Deployment.objects.get()
     assert (deployment.execution_count, deployment.last_execution_at) == (1, execution.completed_at)
 
 

@@ -1,6 +1,7 @@
 """Every change of status is a compare-and-set: who is late, stale or not allowed changes nothing."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -58,7 +59,7 @@ def test_a_claim_takes_a_queued_row_once() -> None:
         ({"attempt": 1}, "another attempt"),
     ],
 )
-def test_a_claim_refuses_what_is_not_claimable(fields: dict[str, object], why: str) -> None:
+def test_a_claim_refuses_what_is_not_claimable(fields: dict[str, Any], why: str) -> None:
     execution = make_queued(**fields)
     assert claim(fence_of(execution)) == set(), why
     execution.refresh_from_db()

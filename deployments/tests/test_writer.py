@@ -10,6 +10,7 @@ from deployments.executions.lifecycle import Ending, Fence
 from deployments.executions.writer import FenceLost, GroupCommitWriter, Write, commit_writes
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.tests.builders import make_deployment, make_queued, make_version
+from executor.json_types import JsonObject
 
 
 def event(execution: ExecutionLog, seq: int, *, key: str = "", event_type: str = "agent.completed") -> ExecutionEvent:
@@ -112,7 +113,7 @@ def test_the_writer_tries_each_alone_when_one_fails() -> None:
 @pytest.mark.django_db
 def test_json_keeps_the_order_of_its_keys() -> None:
     """A resumed execution makes its prompts from what is stored: they have to be the same to the letter."""
-    document = {"zebra": 1, "apple": {"z": 1, "a": [{"y": 1, "b": 2}]}, "format": 1, "name": "Order", "blocks": []}
+    document: JsonObject = {"zebra": 1, "apple": {"z": 1, "a": [{"y": 1, "b": 2}]}, "format": 1, "name": "Order", "blocks": []}
     version = make_version(document)
     version.refresh_from_db()
     assert str(version.document) == str(document)
