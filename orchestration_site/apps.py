@@ -2,7 +2,11 @@
 
 from django.apps import AppConfig
 
+from orchestration_site.celery import app
+
 
 class OrchestrationSiteConfig(AppConfig):
     name = "orchestration_site"
     verbose_name = "Site"
+    #: Loaded with the apps, so that whatever process publishes does it through our broker.
+    celery = app

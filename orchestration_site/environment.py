@@ -1,9 +1,10 @@
 """What the operator sets: every variable of the environment with its type, default and meaning.
 
-Read from the process environment and from `.env` beside `manage.py`; the environment wins. A wrong value stops the
-start with a sentence for each.
+Read from the process environment and from the file `.env` beside `manage.py`, or the one that ENV_FILE names; the
+environment wins. A wrong value stops the start with a sentence for each.
 """
 
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 
 CommaList = Annotated[list[str], NoDecode]
 
@@ -20,7 +22,7 @@ CommaList = Annotated[list[str], NoDecode]
 class Environment(BaseSettings):
     """The variables. A field's name in capitals is the variable's name."""
 
-    model_config = SettingsConfigDict(env_file=BASE_DIR / ".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", env_ignore_empty=True)
 
     host: str = Field(default="127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the web server listens on.")

@@ -1,8 +1,9 @@
 """Django's settings. What an operator may set is in `environment.py`."""
 
+import sys
 from typing import Any
 
-from orchestration_site import factories
+from orchestration_site import factories, logs
 from orchestration_site.environment import BASE_DIR, read_environment
 from orchestration_site.secret_files import read_or_create_encryption_key, read_or_create_secret
 
@@ -102,7 +103,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PAGINATION_CLASS": "rest.pagination.KeysetPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["rest.filters.AllowListBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "rest.problems.problem_response",
     "UNAUTHENTICATED_USER": None,
@@ -119,6 +120,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "rest.openapi.add_problem_responses",
+    ],
 }
 
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
@@ -133,6 +139,9 @@ CELERY_BROKER_POOL_LIMIT = 100
 CELERY_TASK_ACKS_LATE = False  # the row is the truth and the message a hint: an early ack costs nothing
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_SEND_SENT_EVENT = False
+
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logs.logging_configuration(ENVIRONMENT.log_level, terminal=sys.stderr.isatty())
 
 #: The largest body that a request may have, in bytes; the ASGI middleware refuses more while it streams in.
 MAX_BODY_BYTES = 1024 * 1024

@@ -1,0 +1,12 @@
+"""The ASGI application, for `uvicorn orchestration_site.asgi:application`."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
+django.setup()
+
+from orchestration_site.web import build_application  # noqa: E402 - models are imported by it, and need Django set up
+
+application = build_application()

@@ -1,0 +1,62 @@
+"""`manage.py serve`: the whole system in one process."""
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.urls import get_resolver
+
+from orchestration_site.background_services import BackgroundServices
+from orchestration_site.celery import app
+from orchestration_site.data_folder import DataFolderInUse, hold_data_folder
+from orchestration_site.embedded_server import EmbeddedServer
+from orchestration_site.first_visit import (
+    FirstVisit,
+    apply_migrations,
+    collect_static_files,
+    make_first_visit,
+)
+from orchestration_site.listening import CannotListen, base_url, bind_listener
+from orchestration_site.web import build_application
+from orchestration_site.welcome import welcome_lines
+
+
+class Command(BaseCommand):
+    help = "Runs web server, worker and beat in one process, on HOST and PORT."
+    requires_system_checks = []  # they import everything there is; `make test` runs them
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        try:
+            with hold_data_folder(settings.DATA_DIR):
+                everything_ended = self._serve()
+        except KeyboardInterrupt:  # Ctrl-C before the server listens
+            return
+        except (DataFolderInUse, CannotListen) as reason:
+            raise CommandError(str(reason)) from None
+        if not everything_ended:
+            # The interpreter would wait for the threads of the executions that were left behind.
+            sys.stdout.flush()
+            os._exit(0)
+
+    def _serve(self) -> bool:
+        environment = settings.ENVIRONMENT
+        listener = bind_listener(environment.host, environment.port)
+        first_visit = _prepare()
+        server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
+        _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
+        welcome = "\n".join(welcome_lines(base_url(environment.host, listener), first_visit))
+        return server.run(listener, on_ready=lambda: self._say(welcome))
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _prepare() -> FirstVisit | None:
+    apply_migrations()
+    password = settings.ENVIRONMENT.admin_password
+    first_visit = make_first_visit(password.get_secret_value() if password else None)
+    collect_static_files(settings.STATIC_ROOT)
+    return first_visit

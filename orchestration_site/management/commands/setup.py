@@ -1,0 +1,21 @@
+"""`manage.py setup`: what `serve` does before it starts, for a system of several processes."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from orchestration_site.first_visit import apply_migrations, collect_static_files, make_first_visit
+
+
+class Command(BaseCommand):
+    help = "Brings the database up to date; the first time also makes the user admin and deploys the samples."
+    requires_system_checks = []
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        apply_migrations()
+        chosen = settings.ENVIRONMENT.admin_password
+        first_visit = make_first_visit(chosen.get_secret_value() if chosen else None)
+        collect_static_files(settings.STATIC_ROOT)
+        if first_visit is not None and first_visit.password is not None:
+            self.stdout.write(f"User admin, password {first_visit.password} (shown this once).")

@@ -1,0 +1,183 @@
+"""The broker of the embedded system: nothing lost or repeated over threads, and woken rather than polled."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from kombu import Connection, Consumer, Exchange, Queue
+from kombu.common import Broadcast
+
+from orchestration_site import inprocess_broker
+
+MESSAGES = 1_000
+PUBLISHERS = 10
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    inprocess_broker.register()
+
+
+def make_queue(name: str) -> Queue:
+    return Queue(name, Exchange(f"{name}.exchange", type="direct"), routing_key=name)
+
+
+def drain_until(connection: Any, enough: Callable[[], bool]) -> None:
+    while not enough():
+        connection.drain_events(timeout=20)
+
+
+def run_together(*targets: Callable[[], None]) -> None:
+    with ThreadPoolExecutor(len(targets)) as threads:
+        for running in [threads.submit(target) for target in targets]:
+            running.result(60)
+
+
+def test_each_of_a_thousand_messages_of_ten_threads_arrives_once() -> None:
+    queue = make_queue("thousand")
+    received: list[int] = []
+
+    def publish(first: int) -> None:
+        with Connection("inprocess://") as connection:
+            producer = connection.Producer()
+            for number in range(first, first + MESSAGES // PUBLISHERS):
+                producer.publish(
+                    number, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], serializer="json"
+                )
+
+    def consume() -> None:
+        def keep(body: int, message: Any) -> None:
+            received.append(body)
+            message.ack()
+
+        with Connection("inprocess://") as connection, Consumer(connection, [queue], callbacks=[keep]):
+            drain_until(connection, lambda: len(received) >= MESSAGES)
+
+    publishers = [lambda first=n * 100: publish(first) for n in range(PUBLISHERS)]
+    run_together(consume, *publishers)
+
+    assert sorted(received) == list(range(MESSAGES))
+
+
+def test_two_consumers_share_a_queue_and_neither_sees_the_others_messages() -> None:
+    queue = make_queue("shared")
+    received: list[int] = []
+    counted = threading.Lock()
+
+    def consume() -> None:
+        def keep(body: int, message: Any) -> None:
+            with counted:
+                received.append(body)
+            message.ack()
+
+        with Connection("inprocess://") as connection, Consumer(connection, [queue], callbacks=[keep]):
+            while len(received) < 200:
+                try:
+                    connection.drain_events(timeout=0.05)
+                except TimeoutError:
+                    continue
+
+    def publish() -> None:
+        with Connection("inprocess://") as connection:
+            producer = connection.Producer()
+            for number in range(200):
+                producer.publish(number, exchange=queue.exchange, routing_key="shared", declare=[queue])
+
+    run_together(consume, consume, publish)
+
+    assert sorted(received) == list(range(200))
+
+
+def test_a_waiting_consumer_is_woken_by_the_message_itself() -> None:
+    """Ping-pong: with a poll a second, 200 rounds would take minutes; the bound only keeps a failure short."""
+    there, back = make_queue("there"), make_queue("back")
+    rounds = 200
+
+    def play(listen: Queue, answer: Queue, *, serve: bool) -> None:
+        done: list[int] = []
+        with Connection("inprocess://") as connection:
+            producer = connection.Producer()
+
+            def reply(body: int, message: Any) -> None:
+                message.ack()
+                done.append(body)
+                producer.publish(body + 1, exchange=answer.exchange, routing_key=answer.routing_key, declare=[answer])
+
+            with Consumer(connection, [listen], callbacks=[reply]):
+                if serve:
+                    producer.publish(0, exchange=answer.exchange, routing_key=answer.routing_key, declare=[answer])
+                drain_until(connection, lambda: len(done) >= rounds)
+
+    run_together(lambda: play(there, back, serve=False), lambda: play(back, there, serve=True))
+
+
+def test_an_ack_frees_a_slot_of_the_prefetch_count_and_wakes_the_consumer() -> None:
+    queue = make_queue("prefetch")
+    unacknowledged: list[Any] = []
+    bodies: list[int] = []
+    with Connection("inprocess://") as connection:
+        producer = connection.Producer()
+        for number in range(2):
+            producer.publish(number, exchange=queue.exchange, routing_key="prefetch", declare=[queue])
+
+        def hold(body: int, message: Any) -> None:
+            bodies.append(body)
+            unacknowledged.append(message)
+
+        with Consumer(connection, [queue], callbacks=[hold], prefetch_count=1):
+            connection.drain_events(timeout=5)
+            with pytest.raises(TimeoutError):
+                connection.drain_events(timeout=0.05)
+            assert bodies == [0]
+
+            woken = threading.Event()
+
+            def wait_for_the_second() -> None:
+                connection.drain_events(timeout=inprocess_broker.LONGEST_WAIT * 20)
+                woken.set()
+
+            threading.Thread(target=wait_for_the_second, daemon=True).start()
+            unacknowledged[0].ack()
+
+            assert woken.wait(10)
+            assert bodies == [0, 1]
+
+
+def test_exchanges_declared_by_many_threads_at_once_keep_every_binding() -> None:
+    names = [f"bound-{n}" for n in range(20)]
+    exchange = Exchange("declared-at-once", type="direct")
+    start = threading.Barrier(len(names))
+
+    def declare(name: str) -> None:
+        with Connection("inprocess://") as connection:
+            start.wait(30)
+            Queue(name, exchange, routing_key=name).bind(connection.default_channel).declare()
+
+    run_together(*(lambda name=name: declare(name) for name in names))
+
+    exchanges = inprocess_broker.EXCHANGE.state.exchanges
+    assert exchanges is not None
+    table = exchanges["declared-at-once"]["table"]
+    assert sorted(queue for _, _, queue in table) == sorted(names)
+
+
+def test_a_broadcast_reaches_every_consumer() -> None:
+    """Celery's remote control (`inspect`, `control`) is made of broadcasts."""
+    received: list[str] = []
+    with Connection("inprocess://") as connection:
+        consumers = []
+        for name in ("first", "second"):
+            queue = Broadcast(name="everyone", unique=True)
+
+            def keep(body: str, message: Any, name: str = name) -> None:
+                received.append(f"{name}: {body}")
+
+            consumers.append(Consumer(connection.channel(), [queue], callbacks=[keep], no_ack=True))
+        for consumer in consumers:
+            consumer.consume()
+        connection.Producer().publish("hello", exchange=Exchange("everyone", type="fanout"), routing_key="")
+        drain_until(connection, lambda: len(received) == 2)
+
+    assert sorted(received) == ["first: hello", "second: hello"]

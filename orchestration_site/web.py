@@ -1,0 +1,25 @@
+"""What answers a request: HTTP by Django, WebSockets by Channels, and what stands in front of both."""
+
+from typing import cast
+
+from asgiref.typing import ASGI3Application
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+
+from orchestration_site.draining import DrainingMiddleware
+from orchestration_site.health import HealthEndpoints, site_readiness
+from rest.body_limit import BodyLimitMiddleware
+from rest.request_id import RequestIdMiddleware
+
+
+def build_application() -> RequestIdMiddleware:
+    """The site as one ASGI application. Django has to be set up."""
+    protocols = ProtocolTypeRouter(
+        {
+            "http": BodyLimitMiddleware(cast(ASGI3Application, ASGIHandler()), max_bytes=settings.MAX_BODY_BYTES),
+            "websocket": AuthMiddlewareStack(URLRouter([])),
+        }
+    )
+    return RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))
