@@ -1,0 +1,78 @@
+# make run   the whole system in one process, on HOST and PORT (127.0.0.1, 8000), everything it writes in DATA_DIR (./var)
+# make test  every check and test; make test LANES="static engine" only those
+# make key NAME=crm [SCOPE="execute read"] [DEPLOYMENT="path path"]   prints a new API key, and nothing else
+# make password   a new password for the user admin
+# The same system as processes (set DATABASE_URL, BROKER_URL, CHANNEL_URL): make migrate, then web, worker, beat.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+HOST ?= 127.0.0.1
+PORT ?= 8000
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SITE := $(BIN)/python manage.py
+# Compiled files of Python are what makes a second start quick.
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := run
+.PHONY: run setup migrate web worker beat key password samples test lint types lock bench install install-dev clean
+
+run: install
+	@exec $(SITE) serve
+
+key: install
+	@$(SITE) create_key "$(NAME)" $(foreach scope,$(SCOPE),--scope $(scope)) $(foreach path,$(DEPLOYMENT),--deployment $(path))
+
+password: install
+	@$(SITE) reset_admin_password
+
+samples: install
+	@$(SITE) load_samples
+
+# One process a role, on one machine or many.
+
+setup migrate: install
+	@$(SITE) setup
+
+web: install
+	@exec $(BIN)/uvicorn orchestration_site.asgi:application --host $(HOST) --port $(PORT) --lifespan off \
+		--no-server-header --no-access-log --timeout-graceful-shutdown 30
+
+worker: install
+	@exec $(BIN)/celery -A orchestration_site worker -P threads --without-gossip --without-mingle
+
+beat: install
+	@exec $(BIN)/celery -A orchestration_site beat
+
+# Checks and tests.
+
+test: install-dev
+	@exec $(BIN)/python -m orchestration_site.tests.lanes $(LANES)
+
+lint: install-dev
+	@exec $(BIN)/python -m orchestration_site.tests.lanes static
+
+types: install-dev
+	@exec $(BIN)/mypy .
+
+bench: install-dev
+	@exec $(BIN)/python -m bench
+
+lock: install-dev
+	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+# The virtual environment, made again only when what is locked has changed. Says what it does on standard error, so
+# that standard output is the command's own.
+
+install:
+	@.ci/install $(VENV) requirements.txt "$(PYTHON)" 1>&2
+
+install-dev:
+	@.ci/install $(VENV) requirements-dev.txt "$(PYTHON)" 1>&2
+
+clean:
+	rm -rf $(VENV)

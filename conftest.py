@@ -1,0 +1,65 @@
+"""Fixtures for every test: the system itself, embedded and distributed, as real processes.
+
+`embedded_site` and `distributed_site` last for the session, and `site` is each in turn. A test that uses one bears its
+mark, `embedded` or `distributed`, by which the lanes of `make test` choose.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+
+from orchestration_site.tests.servers import run_postgres, run_redis
+from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
+
+MODES = ("embedded", "distributed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
+    config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for mode in MODES:
+            if f"{mode}_site" in getattr(item, "fixturenames", ()):
+                item.add_marker(mode)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server for the session; the lanes hand theirs down."""
+    if given := os.environ.get("TEST_POSTGRES_URL"):
+        yield given
+        return
+    with run_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis server for the session."""
+    with run_redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def embedded_site() -> Iterator[Site]:
+    """`manage.py serve` on SQLite."""
+    with run_embedded_site() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def distributed_site(postgres_url: str, redis_url: str) -> Iterator[Site]:
+    """Web, worker and beat on PostgreSQL and Redis."""
+    with run_distributed_site(postgres_url, redis_url) as site:
+        yield site
+
+
+@pytest.fixture(scope="session", params=[pytest.param(mode, marks=getattr(pytest.mark, mode)) for mode in MODES])
+def site(request: pytest.FixtureRequest) -> Site:
+    """The system, embedded and distributed in turn."""
+    return cast(Site, request.getfixturevalue(f"{request.param}_site"))
