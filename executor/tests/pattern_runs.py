@@ -74,7 +74,8 @@ async def run_sample(
 
 def tasks_of_patterns() -> list[asyncio.Task[object]]:
     """The asyncio tasks that run code of a pattern."""
-    return [task for task in asyncio.all_tasks() if "executor/patterns" in task.get_coro().cr_code.co_filename]  # type: ignore[union-attr]  # every one is a coroutine
+    codes = [(task, getattr(task.get_coro(), "cr_code", None)) for task in asyncio.all_tasks()]
+    return [task for task, code in codes if code is not None and "executor/patterns" in code.co_filename]
 
 
 def assert_ended_by(result: Result, ceiling: str, sample: Sample) -> None:
