@@ -191,6 +191,7 @@ async def test_two_retries_are_the_most_and_then_the_manager_cannot_ask_for_anot
     always = {f"judge-1-{number}": judge("retry", feedback="Again.") for number in range(9)}
     _, caller = await manage(plan(assign("Ann"), done=True), judgements=always, agents=CREW[:2])
     assert worked(caller) == [("Ann", "work-1-0"), ("Ann", "work-1-1"), ("Ann", "work-1-2")]
+    assert ("judge-1-2", 1) not in phases_of_boss(caller), "With nothing left to decide, nobody is asked."
     _, caller = await manage(plan(assign("Ann"), done=True), judgements=always)
     assert worked(caller) == [("Ann", "work-1-0"), ("Ann", "work-1-1"), ("Ann", "work-1-2")]
     # With other workers there is still something to decide; "retry" is then no valid verdict any more.
