@@ -136,9 +136,10 @@ async def test_the_deadline_of_call_and_execution_ends_a_request_as_a_ceiling(ow
     rig = Rig({"scripted:first": [Stalled(), NEVER]}, seconds=10 if owner == "execution" else 500)
     deadline = rig.clock.monotonic() + (10 if owner == "call" else 500)
     with pytest.raises(CeilingReached) as reached:
-        await rig.orchestrator.call(make_call(timeout_seconds=120, deadline=deadline))
+        await rig.orchestrator.call(make_call(timeout_seconds=120, deadline=deadline, tries=1))
     assert reached.value.reason == "timeout"
     assert rig.clock.monotonic() == 1_010
+    assert rig.budget.used.tokens > 0, "what the request used is not known: its reservation stays"
     assert rig.keys("agent.completed", "agent.failed", "agent.retrying") == []
 
 

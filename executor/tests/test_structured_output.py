@@ -1,5 +1,6 @@
 """Structured answers: parsed strictly, repaired in conversation, and replayed to the same end."""
 
+from decimal import Decimal
 from typing import Any, cast
 
 import pytest
@@ -97,6 +98,7 @@ async def test_each_repair_is_a_checkpoint_of_its_own_and_the_step_adds_them_up(
     assert (first["tries"], second["tries"], step.tries) == (1, 2, 3)
     assert step.usage == TokenUsage(2 * USAGE.input_tokens, 2 * USAGE.output_tokens)
     assert step.position == rig.events("agent.completed")[1].position
+    assert step.cost == rig.budget.used.cost == 2 * Decimal("0.0006")
     assert rig.budget.used.calls == 3
 
 
