@@ -103,6 +103,9 @@ class Environment(BaseSettings):
     sweep_seconds: float = Field(
         default=1, gt=0, description="How often a worker looks for executions that are due or lost."
     )
+    redispatch_seconds: float = Field(
+        default=5, gt=0, description="How long a message about a queued execution may take before it is sent again."
+    )
     drain_seconds: float = Field(
         default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
     )

@@ -46,11 +46,6 @@ class DatabaseJournal:
         self._last_write: asyncio.Future[None] | None = None
         self._is_closed = False
 
-    @property
-    def is_claimed(self) -> bool:
-        """Whether a write has been sent, the first of which claims."""
-        return self._claimed_at is None
-
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
 
@@ -82,7 +77,14 @@ class DatabaseJournal:
         self._is_closed = True
         await self._written()
 
-    def _write(self, ending: Ending | None) -> None:
+    async def release(self) -> None:
+        """Commit what is pending and give the execution back to the queue, unless it was never claimed."""
+        if self._claimed_at is None:
+            self._write(None, releases=True)
+        self._is_closed = True
+        await self._written()
+
+    def _write(self, ending: Ending | None, *, releases: bool = False) -> None:
         if self._is_closed:
             raise JournalClosed("This execution has ended or is another worker's.")
         write = Write(
@@ -93,6 +95,7 @@ class DatabaseJournal:
             ending=ending,
             deployment_id=self._deployment_id,
             is_limited=self._is_limited,
+            releases=releases,
         )
         self._pending.clear()
         self._claimed_at = None

@@ -4,7 +4,7 @@ Each is a compare-and-set UPDATE whose row count decides. The order of locks is 
 then deployment rows by id. Leases are by the database's clock; the times people read are by the process's.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, PositiveIntegerField, Q, QuerySet, Value, When
+from django.db.models import Case, F, PositiveIntegerField, PositiveSmallIntegerField, Q, QuerySet, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Greatest, Now
 from django.utils import timezone
@@ -25,6 +25,21 @@ from deployments.models import Deployment, ExecutionEvent, ExecutionLog
 from executor.json_types import JsonObject
 
 CancelOutcome = Literal["cancelled", "requested", "ended"]
+
+#: Workers that may be lost in a row with one execution before it is held to blame.
+MAX_LOSSES = 3
+REAPED_AT_ONCE = 100
+_COLUMNS_TO_END = (
+    "status",
+    "attempt",
+    "losses",
+    "seq",
+    "deployment_id",
+    "started_at",
+    "deadline_at",
+    "cancel_requested_at",
+    "cancel_requested_by",
+)
 
 
 @dataclass(frozen=True)
@@ -95,13 +110,17 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
     return set(got)
 
 
-def advance(seqs: Mapping[Fence, int]) -> bool:
+def advance(seqs: Mapping[Fence, int], *, progressed: Collection[UUID] = ()) -> bool:
     """Raise the last sequence numbers under the fence, which locks the rows. False when any fence is lost.
+
+    What has `progressed` (a call's result is recorded with it) is innocent of the losses before.
 
     This comes before any insert of events: PostgreSQL would let an INSERT … WHERE EXISTS through while the reaper's
     transaction is still open.
     """
-    return _fenced(seqs).update(seq=_new_seqs(seqs)) == len(seqs)
+    innocent = When(id__in=progressed, then=Value(0))
+    losses = Case(innocent, default=F("losses"), output_field=PositiveSmallIntegerField())
+    return _fenced(seqs).update(seq=_new_seqs(seqs), losses=losses) == len(seqs)
 
 
 def finish(fence: Fence, seq: int, ending: Ending) -> bool:
@@ -168,26 +187,96 @@ def cancel_queued_of_deployment(*, deployment_id: UUID, by: str) -> int:
         return _cancel_queued(ExecutionLog.objects.filter(deployment_id=deployment_id), by)
 
 
-def _cancel_queued(executions: QuerySet[ExecutionLog], by: str) -> int:
-    now = timezone.now()
-    queued = executions.filter(status=ExecutionLog.Status.QUEUED).select_for_update().order_by("id")
-    rows = list(queued.values_list("id", "seq", "deployment_id"))
-    for execution_id, seq, _ in rows:
-        ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED).update(
-            status=ExecutionLog.Status.CANCELLED,
-            seq=seq + 1,
-            completed_at=now,
-            duration_ms=0,
-            cancel_requested_at=now,
-            cancel_requested_by=by,
-            error=f"Cancelled by {by} before it started.",
-        )
-        ExecutionEvent.objects.create(
-            execution_id=execution_id, seq=seq + 1, type="execution.cancelled", payload={"by": by}, at=now
-        )
-        transaction.on_commit(partial(announce, execution_id, seq + 1))
-    count_ended((deployment_id, now) for _, _, deployment_id in rows if deployment_id is not None)
+def release(fence: Fence, seq: int) -> bool:
+    """Give a running execution back to the queue, at once and without a loss: its worker is going away."""
+    changed = _fenced([fence]).update(
+        status=ExecutionLog.Status.QUEUED, seq=seq, lease_owner="", lease_expires_at=None, dispatched_at=None
+    )
+    return changed == 1
+
+
+def reap() -> int:
+    """End or requeue the executions whose lease is over, and end what waited past its deadline; how many these were.
+
+    Every worker does this about once a second; a row that another one is at is left to it.
+    """
+    with transaction.atomic():
+        lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
+        late = ExecutionLog.objects.filter(status=ExecutionLog.Status.QUEUED, deadline_at__lte=Now())
+        rows = [*_locked(lost), *_locked(late)]
+        ended = [row for row in rows if _reap_one(row)]
+        count_ended((row.deployment_id, timezone.now()) for row in ended if row.deployment_id is not None)
     return len(rows)
+
+
+def _reap_one(row: ExecutionLog) -> bool:
+    """Whether it has ended; else it is queued again, a little later for each worker that was lost with it."""
+    if row.cancel_requested_at is not None:
+        _end(row, "cancelled", f"Cancelled by {row.cancel_requested_by}.", by=row.cancel_requested_by)
+        return True
+    if row.deadline_at is not None and row.deadline_at <= timezone.now():
+        _end(row, "failed", "The execution's deadline passed before it could end.", code="timeout")
+        return True
+    if row.losses + 1 >= MAX_LOSSES:
+        message = f"The worker was lost {MAX_LOSSES} times in a row while it ran this execution."
+        _end(row, "failed", message, code="worker_lost")
+        return True
+    _still(row).update(
+        status=ExecutionLog.Status.QUEUED,
+        losses=F("losses") + 1,
+        lease_owner="",
+        lease_expires_at=None,
+        dispatched_at=None,
+        next_run_at=Now() + timedelta(seconds=2**row.losses),
+    )
+    return False
+
+
+def _cancel_queued(executions: QuerySet[ExecutionLog], by: str) -> int:
+    rows = executions.filter(status=ExecutionLog.Status.QUEUED).select_for_update().order_by("id")
+    cancelled = list(rows.only(*_COLUMNS_TO_END))
+    for row in cancelled:
+        _end(row, "cancelled", f"Cancelled by {by} before it started.", by=by)
+    count_ended((row.deployment_id, timezone.now()) for row in cancelled if row.deployment_id is not None)
+    return len(cancelled)
+
+
+def _end(
+    row: ExecutionLog, status: Literal["failed", "cancelled"], error: str, *, code: str = "", by: str | None = None
+) -> None:
+    """End a locked row that no worker holds, with its last event."""
+    now = timezone.now()
+    duration_ms = 0 if row.started_at is None else max(0, round((now - row.started_at).total_seconds() * 1000))
+    _still(row).update(
+        status=status,
+        seq=row.seq + 1,
+        completed_at=now,
+        duration_ms=duration_ms,
+        error=error,
+        error_code=code,
+        cancel_requested_at=row.cancel_requested_at if by is None else row.cancel_requested_at or now,
+        cancel_requested_by=by or row.cancel_requested_by,
+        lease_owner="",
+        lease_expires_at=None,
+    )
+    payload: JsonObject = {"code": code, "message": error} if by is None else {"by": by}
+    ExecutionEvent.objects.create(
+        execution_id=row.id,
+        seq=row.seq + 1,
+        type=f"execution.{status}",
+        payload=payload | {"duration_ms": duration_ms},
+        at=now,
+    )
+    transaction.on_commit(partial(announce, row.id, row.seq + 1))
+
+
+def _locked(executions: QuerySet[ExecutionLog]) -> list[ExecutionLog]:
+    free = executions.select_for_update(skip_locked=True, of=("self",)).order_by("id")
+    return list(free.only(*_COLUMNS_TO_END)[:REAPED_AT_ONCE])
+
+
+def _still(row: ExecutionLog) -> QuerySet[ExecutionLog]:
+    return ExecutionLog.objects.filter(id=row.id, status=row.status, attempt=row.attempt)
 
 
 def _within_concurrency(limited: Mapping[UUID, list[UUID]]) -> list[UUID]:

@@ -53,7 +53,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
 
 
 class ExecutionRun:
-    """One attempt. `run` ends the row, whatever happens, unless the row is not this attempt's."""
+    """One attempt. `run` ends the row or gives it back, whatever happens, unless it is not this attempt's."""
 
     def __init__(self, loaded: LoadedExecution, *, owner: str, writer: GroupCommitWriter) -> None:
         self._loaded = loaded
@@ -61,6 +61,7 @@ class ExecutionRun:
         self._limits = ExecutionLimits.from_json(row.limits)
         self._started_at = row.started_at or clock.now()
         self._cancelled_by: str | None = None
+        self._is_released = False
         self._task: asyncio.Task[None] | None = None
         self._deltas = DeltaStream(row.id) if row.live_text else None
         self.fence = Fence(row.id, row.attempt + 1, owner)
@@ -87,7 +88,11 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            await self._journal.finish(await self._execute())
+            ending = await self._execute()
+            if ending is None:
+                await self._journal.release()
+            else:
+                await self._journal.finish(ending)
         except JournalClosed:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
         finally:
@@ -100,7 +105,13 @@ class ExecutionRun:
             self._cancelled_by = by
             self._task.cancel()
 
-    async def _execute(self) -> Ending:
+    def release(self) -> None:
+        """Stop the execution and give it back to the queue: the worker is going away. On the loop that runs it."""
+        if self._task is not None:
+            self._is_released = True
+            self._task.cancel()
+
+    async def _execute(self) -> Ending | None:
         try:
             async with asyncio.timeout(self._seconds_left()):
                 await self._orchestrator.restore()
@@ -108,9 +119,11 @@ class ExecutionRun:
         except TimeoutError:
             return self._fail("timeout", f"The execution did not end within {self._limits.deadline_seconds} seconds.")
         except asyncio.CancelledError:
-            if self._cancelled_by is None or self._task is None:
+            if self._task is None or not (self._cancelled_by or self._is_released):
                 raise
             self._task.uncancel()
+            if self._cancelled_by is None:
+                return None
             return self._end("cancelled", {"by": self._cancelled_by}, error=f"Cancelled by {self._cancelled_by}.")
         except JournalClosed:
             raise

@@ -7,13 +7,14 @@ import secrets
 import socket
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from django.conf import settings
 
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
-from deployments.executions.dispatch import publish_next_of
+from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.run import ExecutionRun, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
@@ -21,6 +22,8 @@ from deployments.live.announcements import WORKERS_GROUP, channel_layer
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+#: What giving executions back may take when the grace is over.
+RELEASE_SECONDS = 5.0
 
 
 class Worker:
@@ -31,6 +34,8 @@ class Worker:
         self._loop = asyncio.new_event_loop()
         self._writer = GroupCommitWriter(on_committed=self._publish_waiting)
         self._runs: dict[UUID, ExecutionRun] = {}
+        self._is_draining = False
+        self._idle = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -43,8 +48,13 @@ class Worker:
         """Run the execution unless the message is stale, and return when it has ended. Blocks the calling thread."""
         asyncio.run_coroutine_threadsafe(self._run(execution_id, attempt), self._loop).result()
 
+    def drain(self, grace_seconds: float) -> None:
+        """Claim nothing more, let what runs end within the grace, and give the rest back to the queue. Blocks."""
+        asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop).result()
+        self._writer.stop()
+
     async def _run(self, execution_id: UUID, attempt: int) -> None:
-        if execution_id in self._runs:
+        if execution_id in self._runs or self._is_draining:
             return
         loaded = await in_database_thread(load_execution, execution_id, attempt)
         if loaded is None or execution_id in self._runs:
@@ -56,9 +66,24 @@ class Worker:
             await run.run()
         finally:
             del self._runs[execution_id]
+            if not self._runs:
+                self._idle.set()
+
+    async def _drain(self, grace_seconds: float) -> None:
+        self._is_draining = True
+        for seconds in (grace_seconds, RELEASE_SECONDS):
+            if self._runs:
+                self._idle.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._idle.wait(), seconds)
+            for run in list(self._runs.values()):
+                run.release()
+        for task in self._background:
+            task.cancel()
 
     async def _watch(self) -> None:
-        self._background = [asyncio.create_task(self._listen()), asyncio.create_task(self._beat())]
+        watching = (self._listen(), self._beat(), self._sweep())
+        self._background = [asyncio.create_task(watch) for watch in watching]
 
     async def _listen(self) -> None:
         """Hear at once which executions are to be cancelled; the heartbeat hears of them a little later."""
@@ -90,6 +115,20 @@ class Worker:
             for execution_id, cancelled_by in held.items():
                 if cancelled_by is not None:
                     self._cancel(execution_id, cancelled_by)
+            for fence in fences:
+                if fence.execution_id not in held and (run := self._runs.get(fence.execution_id)) is not None:
+                    run.release()
+
+    async def _sweep(self) -> None:
+        """Find what was lost or is due. Every worker does it, and it needs neither beat nor the broker."""
+        while True:
+            await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
+            capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
+            try:
+                await in_database_thread(lifecycle.reap)
+                await in_database_thread(dispatch_due, capacity)
+            except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
+                log.warning("The sweep could not be made: %s", error)
 
     def _cancel(self, execution_id: UUID, by: str) -> None:
         if (run := self._runs.get(execution_id)) is not None:
@@ -116,3 +155,9 @@ def current_worker() -> Worker:
             _worker = Worker()
             _worker.start()
         return _worker
+
+
+def drain_worker(grace_seconds: float) -> None:
+    """Drain this process's worker, if it has one."""
+    if _worker is not None:
+        _worker.drain(grace_seconds)

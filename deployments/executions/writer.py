@@ -18,6 +18,7 @@ from deployments.executions import lifecycle
 from deployments.executions.lifecycle import Ending, Fence
 from deployments.live.announcements import announce
 from deployments.models import ExecutionEvent
+from executor.events import RESULT_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class FenceLost(Exception):
 class Write:
     """What one execution wants committed at once: its claim (with the first write), its events, its ending.
 
-    `seq` is the last sequence number after the write.
+    `seq` is the last sequence number after the write. With `releases` the execution goes back to the queue.
     """
 
     fence: Fence
@@ -42,6 +43,7 @@ class Write:
     ending: Ending | None = None
     deployment_id: UUID | None = None
     is_limited: bool = False
+    releases: bool = False
     done: "Future[None]" = field(default_factory=Future, compare=False)
 
 
@@ -124,9 +126,7 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
         claims = [write for write in batch if write.claimed_at is not None]
         lost = _claim(claims)
         kept = [write for write in batch if write.fence.execution_id not in lost]
-        advancing = {write.fence: write.seq for write in kept if write.claimed_at is None and write.ending is None}
-        if advancing and not lifecycle.advance(advancing):
-            raise FenceLost
+        _advance([write for write in kept if write.claimed_at is None and write.ending is None])
         endings = [write for write in kept if write.ending is not None]
         _finish(sorted(endings, key=lambda write: write.fence.execution_id))
         ExecutionEvent.objects.bulk_create([event for write in kept for event in write.events])
@@ -144,6 +144,21 @@ def _claim(claims: Sequence[Write]) -> set[UUID]:
     started_at = min(write.claimed_at for write in claims if write.claimed_at is not None)
     got = lifecycle.claim({write.fence: write.seq for write in claims}, started_at=started_at)
     return {write.fence.execution_id for write in claims} - got
+
+
+def _advance(writes: Sequence[Write]) -> None:
+    if not writes:
+        return
+    progressed = {write.fence.execution_id for write in writes if any(_is_result(event) for event in write.events)}
+    if not lifecycle.advance({write.fence: write.seq for write in writes}, progressed=progressed):
+        raise FenceLost
+    for write in writes:
+        if write.releases and not lifecycle.release(write.fence, write.seq):
+            raise FenceLost
+
+
+def _is_result(event: ExecutionEvent) -> bool:
+    return event.type in RESULT_TYPES
 
 
 def _finish(endings: Sequence[Write]) -> None:

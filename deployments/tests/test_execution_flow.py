@@ -36,11 +36,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 STALL = Reply(fault="stall")
 
 
-@pytest.fixture(scope="module")
-def worker() -> Worker:
+@pytest.fixture
+def worker() -> Iterator[Worker]:
     worker = Worker()
     worker.start()
-    return worker
+    yield worker
+    worker.drain(0)
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
         yield server
 
 
-def deploy(model: str = "offline:demo", **fields: Any) -> Deployment:
-    return make_deployment(version=make_version(one_agent_document(model=model)), **fields)
+def deploy(model: str = "offline:demo", *, path: str = "greet", **fields: Any) -> Deployment:
+    return make_deployment(path, version=make_version(one_agent_document(model=model)), **fields)
 
 
 def start(deployment: Deployment, *, idempotency: Idempotency | None = None, live_text: bool = False) -> Started:
@@ -174,6 +175,36 @@ def test_a_lost_cancel_message_is_made_up_for_by_the_heartbeat(
         lifecycle.request_cancel(execution_id=execution.id, by="user:alice")
     execution.refresh_from_db()
     assert execution.status == "cancelled"
+
+
+def test_a_draining_worker_gives_back_what_it_runs(worker: Worker, provider: MockProvider) -> None:
+    provider.script = lambda request: STALL
+    execution = start(deploy("mock:any")).execution
+    with running(worker, execution):
+        eventually(lambda: provider.counters.in_flight == 1)
+        worker.drain(0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.losses, execution.attempt) == ("queued", 0, 1)
+    provider.script = None
+    other = Worker()
+    other.start()
+    other.run(execution.id, 1)
+    other.drain(0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.attempt) == ("completed", 2)
+
+
+def test_a_draining_worker_lets_what_it_runs_end_in_time(worker: Worker, provider: MockProvider) -> None:
+    execution = start(deploy("mock:latency-300")).execution
+    with running(worker, execution):
+        eventually(lambda: provider.counters.in_flight == 1)
+        worker.drain(20)
+    execution.refresh_from_db()
+    assert (execution.status, execution.attempt) == ("completed", 1)
+    late = start(deploy("mock:any", path="late")).execution
+    worker.run(late.id, 0)
+    late.refresh_from_db()
+    assert late.status == "queued"
 
 
 def test_executions_beyond_the_concurrency_wait_and_then_run(worker: Worker, provider: MockProvider) -> None:

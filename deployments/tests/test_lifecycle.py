@@ -135,7 +135,7 @@ def test_cancelling_what_is_queued_ends_it_at_once() -> None:
     assert execution.deployment is not None
     assert execution.deployment.execution_count == 1
     last = ExecutionEvent.objects.filter(execution=execution).latest("seq")
-    assert (last.seq, last.type, last.payload) == (2, "execution.cancelled", {"by": "user:alice"})
+    assert (last.seq, last.type, last.payload) == (2, "execution.cancelled", {"by": "user:alice", "duration_ms": 0})
     assert claim(fence_of(execution)) == set()
 
 
@@ -169,6 +169,79 @@ def test_a_heartbeat_renews_only_what_is_still_held() -> None:
     assert held.lease_expires_at is not None
     assert held.lease_expires_at > timezone.now()
     assert lost.lease_expires_at == past
+
+
+def lose(execution: ExecutionLog) -> ExecutionLog:
+    """Its worker claims it and is never heard of again."""
+    execution.refresh_from_db()
+    ExecutionLog.objects.filter(id=execution.id).update(next_run_at=None)
+    assert claim(fence_of(execution, attempt=execution.attempt + 1), seq=execution.seq)
+    ExecutionLog.objects.filter(id=execution.id).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert lifecycle.reap() == 1
+    execution.refresh_from_db()
+    return execution
+
+
+def test_a_lost_execution_is_queued_again_a_little_later() -> None:
+    execution = lose(make_queued())
+    assert (execution.status, execution.losses, execution.attempt) == ("queued", 1, 1)
+    assert execution.next_run_at is not None
+    assert execution.next_run_at > timezone.now()
+    assert execution.dispatched_at is None
+    assert lifecycle.reap() == 0
+
+
+def test_an_execution_that_is_lost_three_times_in_a_row_has_failed() -> None:
+    execution = make_queued()
+    assert [lose(execution).status for _ in range(3)] == ["queued", "queued", "failed"]
+    assert execution.error_code == "worker_lost"
+    assert ExecutionEvent.objects.filter(execution=execution).latest("seq").type == "execution.failed"
+
+
+def test_a_new_result_starts_the_count_of_losses_again() -> None:
+    execution = make_queued()
+    lose(execution)
+    lose(execution)
+    ExecutionLog.objects.update(next_run_at=None)
+    fence = fence_of(execution, attempt=3)
+    claim(fence)
+    with transaction.atomic():
+        assert lifecycle.advance({fence: 5}, progressed={execution.id})
+    execution.refresh_from_db()
+    assert (execution.losses, execution.seq) == (0, 5)
+
+
+def test_a_released_execution_is_queued_at_once_without_a_loss() -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    with transaction.atomic():
+        assert lifecycle.release(fence_of(execution), 3)
+    execution.refresh_from_db()
+    assert (execution.status, execution.losses, execution.next_run_at) == ("queued", 0, None)
+    assert claim(fence_of(execution, attempt=2)) == {execution.id}
+
+
+def test_a_lost_execution_that_was_to_be_cancelled_is() -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    lifecycle.request_cancel(execution_id=execution.id, by="user:alice")
+    ExecutionLog.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    lifecycle.reap()
+    execution.refresh_from_db()
+    assert (execution.status, execution.error) == ("cancelled", "Cancelled by user:alice.")
+
+
+def test_what_waited_past_its_deadline_has_timed_out() -> None:
+    execution = make_queued(deadline_at=timezone.now() - timedelta(seconds=1))
+    lifecycle.reap()
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code) == ("failed", "timeout")
+
+
+def test_a_lease_that_holds_is_left_alone() -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    assert lifecycle.reap() == 0
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,13 @@ def test_the_writer_tries_each_alone_when_one_fails() -> None:
 @pytest.mark.django_db
 def test_json_keeps_the_order_of_its_keys() -> None:
     """A resumed execution makes its prompts from what is stored: they have to be the same to the letter."""
-    document: JsonObject = {"zebra": 1, "apple": {"z": 1, "a": [{"y": 1, "b": 2}]}, "format": 1, "name": "Order", "blocks": []}
+    document: JsonObject = {
+        "zebra": 1,
+        "apple": {"z": 1, "a": [{"y": 1, "b": 2}]},
+        "format": 1,
+        "name": "Order",
+        "blocks": [],
+    }
     version = make_version(document)
     version.refresh_from_db()
     assert str(version.document) == str(document)
