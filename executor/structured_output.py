@@ -12,6 +12,7 @@ from executor.providers.text import clean_json_text
 
 MAX_DEPTH = 100
 MAX_PROBLEMS = 20
+MAX_DIGITS = 300  # every such integer is also a finite double, which others will take it for
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,16 @@ def repair_prompt(error: str) -> str:
 def _parse(text: str) -> Json:
     # Providers clean the text; here its escapes count too, which can spell what no database stores.
     text = clean_json_text(text)
-    value: Json = json.loads(text, parse_float=_finite, parse_constant=_refuse)
+    value: Json = json.loads(text, parse_int=_bounded, parse_float=_finite, parse_constant=_refuse)
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
         raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep.")
     return value
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits is too large.")
+    return int(digits)
 
 
 def _finite(digits: str) -> float:
