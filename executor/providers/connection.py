@@ -104,8 +104,6 @@ async def _send(
         ) as stream:
             await _pass_on(stream, sink)
             response = stream.get()
-            if not response.parts and not response.usage.has_values():
-                raise ModelCallError("The provider's stream ended before it had said anything.", retryable=True)
     return _answer(request, response)
 
 
@@ -138,6 +136,9 @@ def _text_of_delta(delta: wire.ModelResponsePartDelta) -> str:
 
 
 def _answer(request: ModelRequest, response: wire.ModelResponse) -> ModelAnswer:
+    if not response.parts and not response.usage.has_values():
+        # Some SDKs take any JSON, and a stream of no events at all, for an answer that happens to be empty.
+        raise ModelCallError("The provider's answer ended before it had said anything.", retryable=True)
     text = "".join(_text_of(part) for part in response.parts)
     if response.finish_reason == "content_filter" and not text:
         raise ModelCallError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from executor.json_types import Json
 from executor.providers.offline_prompt import Brief
-from executor.providers.offline_text import overlap, stem, words
+from executor.providers.offline_text import overlap, stem, words, written_words
 
 AFFIRMATIVE = frozenset({"accept", "approve", "approved", "pass", "passed", "ok"})
 # What is chosen when no word decides.
@@ -48,8 +48,10 @@ Choices = list[Choice]
 
 def rank_choices(options: Sequence[Json], text: str, brief: Brief) -> Choices:
     """The options, the best first; of equals the one in the middle (`other`, `neutral`), then the earlier."""
-    found = words(text)
-    choices = [Choice(option, tuple(overlap(_words_for(option, brief), found))) for option in options]
+    found = written_words(text)
+    choices = [
+        Choice(option, tuple(found[word] for word in overlap(_words_for(option, brief), found))) for option in options
+    ]
     return sorted(choices, key=lambda choice: _rank(choice, brief))
 
 

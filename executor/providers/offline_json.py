@@ -3,6 +3,7 @@
 It goes by the names of fields and by their types, enums and bounds alone; it knows nothing of who asks.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +22,9 @@ from executor.providers.offline_text import (
     words,
 )
 
-DEEPEST = 8
+# From here on down, objects hold what they must and lists as little as they may: schemas can be recursive.
+DEEPEST = 4
+TERMS_AT_A_TIME = 3
 
 EXPLAINS = ("reason", "rationale", "why", "justification", "explanation", "evidence")
 SCORES = ("score", "rating", "quality", "grade")
@@ -29,6 +32,7 @@ SURENESS = ("confidence", "probability", "likelihood", "certainty")
 FINISHED = ("done", "finished", "complete", "passed", "approved", "valid", "ok")
 INSTRUCTS = ("instruction", "instructions", "assignment", "todo", "subtask", "action")
 FEEDBACK = ("feedback", "suggestions", "improvements", "changes")
+PLANS = ("plan", "approach", "strategy")
 TERMS = ("keywords", "tags", "themes", "topics", "terms", "labels", "categories")
 
 _NUMBER = re.compile(r"-?\d+(?:[.,]\d+)?")
@@ -63,7 +67,7 @@ class Composer:
             case "string":
                 return shape.fit_text(self._text(name, shape.description_of(resolved)), resolved)
             case "boolean":
-                return self._truth(name, shape.description_of(resolved))
+                return self._truth(name)
             case "integer" | "number" as kind:
                 return shape.fit_number(self._number(name, resolved), resolved, whole=kind == "integer")
             case _:
@@ -81,25 +85,28 @@ class Composer:
         if depth >= DEEPEST:
             properties = {name: properties[name] for name in shape.required_of(schema) if name in properties}
         held = self._held_position(properties)
-        if held is not None:
-            return {
-                name: held[name] if name in held else self._value(properties[name], name, depth + 1)
-                for name in properties
-            }
-        return {name: self._value(part, name, depth + 1) for name, part in properties.items()}
+        return {name: self._known_or_new(held.get(name), part, name, depth) for name, part in properties.items()}
+
+    def _known_or_new(self, known: Json, schema: Json, name: str, depth: int) -> Json:
+        """What is known already, bent to fit; a new value where nothing is, or something of another type."""
+        resolved = shape.resolve(schema, self._root)
+        fitted = None if known is None else shape.fit(known, resolved)
+        return self._value(schema, name, depth + 1) if fitted is None else fitted
 
     # Positions: where earlier ones with the same fields are on the table, the surest of them is taken over.
 
-    def _held_position(self, properties: Mapping[str, Json]) -> JsonObject | None:
-        if "answer" not in properties or not any(name in properties for name in SURENESS):
-            return None
+    def _held_position(self, properties: Mapping[str, Json]) -> JsonObject:
+        if not _is_open_text(shape.resolve(properties.get("answer", False), self._root)):
+            return {}
+        if not any(name in properties for name in SURENESS):
+            return {}
         stated = [
             (section.label, data)
             for section in self._brief.sections
             if isinstance(data := section.data, dict) and "answer" in data
         ]
         if not stated:
-            return None
+            return {}
         label, best = max(stated, key=lambda entry: (_sureness(entry[1]), str(entry[1]["answer"])))
         own = next((data for label_, data in stated if "your" in label_.lower()), best)
         changed = own["answer"] != best["answer"]
@@ -113,9 +120,7 @@ class Composer:
     def _array(self, schema: JsonObject, name: str, depth: int) -> Json:
         low, high = shape.length_bounds(schema)
         items = shape.resolve(shape.items_of(schema), self._root)
-        if depth >= DEEPEST:
-            high = min(high, low)
-        values = self._items(items, name, depth)[:high]
+        values = self._items(items, name, depth)[:high] if depth < DEEPEST else []
         while len(values) < low:
             values.append(self._value(items, name, depth + 1))
         return values
@@ -131,30 +136,30 @@ class Composer:
         return []
 
     def _records(self, items: JsonObject, depth: int) -> list[Json]:
-        properties = shape.properties_of(items)
-        chooser = next(
-            (name for name in properties if shape.enum_of(shape.resolve(properties[name], self._root))), None
-        )
-        if chooser is None:
-            return self._records_of_text(items, properties, depth)
-        choices = self._choices(shape.enum_of(shape.resolve(properties[chooser], self._root)))
-        instructs = next((name for name in properties if name in INSTRUCTS), None)
-        if instructs is not None:
-            return self._assignments(items, chooser, instructs, choices, depth)
-        return [self._record(items, depth, {chooser: choice.value}, choice) for choice in choices]
-
-    def _records_of_text(self, items: JsonObject, properties: Mapping[str, Json], depth: int) -> list[Json]:
-        """One record for each of the input's main points, which goes into the record's first text field."""
-        main = next((name for name in properties if self._is_open_text(properties[name])), None)
-        if main is None:
-            return [self._value(items, "", depth + 1)]
-        if any(name in properties for name in (*SCORES, *SURENESS)):
+        """One for each value of an enum in it, or for each part of the task, or for each point of the input."""
+        parts = {name: shape.resolve(part, self._root) for name, part in shape.properties_of(items).items()}
+        chooser = next((name for name, part in parts.items() if shape.enum_of(part)), None)
+        instructs = next((name for name in parts if name in INSTRUCTS), None)
+        main = next((name for name, part in parts.items() if name not in EXPLAINS and _is_open_text(part)), None)
+        if chooser is not None and instructs is not None:
+            return self._assignments(items, chooser, instructs, self._choices(shape.enum_of(parts[chooser])), depth)
+        if main is not None and chooser is None and any(name in parts for name in SCORES):
             return [self._record(items, depth, {main: "covers the input"}, None)]
-        points = list_items(self._source) or pick_sentences(self._brief)
-        return [
-            self._record(items, depth, {main: shape.fit_text(point, shape.resolve(properties[main], self._root))}, None)
-            for point in points
-        ]
+        if main is not None:
+            return [self._record_about(point, items, main, depth) for point in self._points()]
+        if chooser is not None:
+            choices = self._choices(shape.enum_of(parts[chooser]))
+            return [self._record(items, depth, {chooser: choice.value}, choice) for choice in choices]
+        return [self._value(items, "", depth + 1)]
+
+    def _points(self) -> list[str]:
+        return list_items(self._source) or pick_sentences(self._brief)
+
+    def _record_about(self, point: str, items: JsonObject, main: str, depth: int) -> JsonObject:
+        """A record whose other fields are read from the one point that it is about."""
+        narrowed = copy.copy(self)
+        narrowed._source, narrowed._draft = point, ""  # noqa: SLF001 - a copy of this very object
+        return narrowed._record(items, depth, {main: point}, None)  # noqa: SLF001
 
     def _assignments(self, items: JsonObject, chooser: str, instructs: str, choices: Choices, depth: int) -> list[Json]:
         """The task's list items, each for whom it suits best; without a list, the whole task for each who is idle."""
@@ -182,9 +187,9 @@ class Composer:
         return ranked[0] if ranked[0].hits else choices[place % len(choices)]
 
     def _instruction(self, part: str) -> str:
-        lead = part if part == self._brief.task else f"{part}\n\nThis is part of a larger task: {self._lead()}"
+        lead = part if part == self._brief.task else f"{part}\n\nThis is a part of the task: {self._lead()}"
         inputs = [
-            f"{section.label}:\n{section.text}"
+            f"From {section.label}:\n{section.text}"
             for section in self._brief.sections
             if not section.has_word("assignment")
         ]
@@ -194,16 +199,15 @@ class Composer:
         return self._brief.task.strip().split("\n", 1)[0]
 
     def _record(self, items: JsonObject, depth: int, known: JsonObject, choice: Choice | None) -> JsonObject:
+        if choice is not None:
+            known = {**dict.fromkeys(EXPLAINS, choice.why), **known}
         record: JsonObject = {}
         for name, part in shape.properties_of(items).items():
-            if name in known:
-                record[name] = known[name]
-            elif choice is not None and name in SURENESS:
-                record[name] = shape.scale(confidence(choice), shape.resolve(part, self._root))
-            elif choice is not None and name in EXPLAINS:
-                record[name] = choice.why
+            if choice is not None and name in SURENESS:
+                sure = shape.scale(confidence(choice), shape.resolve(part, self._root))
+                record[name] = self._known_or_new(sure, part, name, depth)
             else:
-                record[name] = self._value(part, name, depth + 1)
+                record[name] = self._known_or_new(known.get(name), part, name, depth)
         return record
 
     # Single values
@@ -214,7 +218,9 @@ class Composer:
     def _text(self, name: str, description: str) -> str:
         if name in EXPLAINS:
             terms = ", ".join(key_terms(self._source, 3))
-            return f"By the words that are most frequent in the input: {terms}." if terms else "The input is empty."
+            return f"The words that stand out in the input: {terms}." if terms else "The input holds no words."
+        if name in PLANS:
+            return "Give each part of the task to whom its words suit best."
         if name in FEEDBACK:
             return "; ".join(self._feedback())
         if name in ("title", "subject", "headline", "name"):
@@ -238,7 +244,7 @@ class Composer:
 
     def _feedback(self) -> list[str]:
         missing = missing_terms(self._draft, self._source) if self._draft else []
-        return [f"Cover: {', '.join(missing)}"] if missing else []
+        return [f"Cover: {', '.join(missing[:TERMS_AT_A_TIME])}"] if missing else []
 
     def _title(self) -> str:
         return " ".join(key_terms(self._source, 4)).capitalize() or "Untitled"
@@ -249,13 +255,15 @@ class Composer:
         found = re.search(pattern, self._source, re.IGNORECASE | re.MULTILINE) if name else None
         return None if found is None else found[1].strip()
 
-    def _truth(self, name: str, description: str) -> bool:
+    def _truth(self, name: str) -> bool:
         if name in FINISHED:
             return True
+        if name == "changed":
+            return False
         labelled = (self._labelled(name) or "").lower()
         if labelled in ("true", "yes", "false", "no"):
             return labelled in ("true", "yes")
-        return bool(overlap(words(name.replace("_", " ")), words(self._source)))
+        return bool(self._choices([name])[0].hits)
 
     def _number(self, name: str, schema: JsonObject) -> float:
         if name in SCORES:
@@ -268,16 +276,21 @@ class Composer:
 
     def _score(self) -> float:
         """How much of the input's key terms the draft covers, from 0.4 upwards: it rises as feedback is addressed."""
-        return round(0.4 + 0.6 * coverage(self._draft, self._source), 2)
+        return round(0.4 + 0.6 * coverage(self._draft, self._source), 2) if self._draft else self._sureness()
 
     def _sureness(self) -> float:
         """How much of the input this agent's role is about."""
         shared = len(overlap(words(self._brief.role), words(self._source)))
         return round(0.5 + 0.45 * shared / (shared + 3), 2)
 
-    def _is_open_text(self, schema: Json) -> bool:
-        resolved = shape.resolve(schema, self._root)
-        return shape.type_of(resolved) == "string" and not shape.enum_of(resolved)
+
+def _is_open_text(schema: JsonObject) -> bool:
+    return (
+        bool(schema)
+        and shape.type_of(schema) == "string"
+        and not shape.enum_of(schema)
+        and not shape.alternatives_of(schema)
+    )
 
 
 def _sureness(position: JsonObject) -> float:

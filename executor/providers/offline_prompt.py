@@ -10,8 +10,11 @@ from executor.providers.contract import ModelRequest
 MARK = "[offline demo]"
 # The model reads so much of each section. It is a demonstration, and shares an event loop with real work.
 LONGEST_SECTION = 50_000
+# A short value needs its name beside it to mean something; a paragraph does not.
+LONGEST_LABELLED = 80
 
-_HEADING = re.compile(r"^(?:## (?P<headed>[^\n]+)|(?P<labelled>[A-Z][^\n:.]{0,60}):)\n", re.MULTILINE)
+# `From …:` is how this model itself hands material on inside an instruction.
+_HEADING = re.compile(r"^(?:## (?P<headed>[^\n]+)|From (?P<handed_on>[^\n:]{1,80}):)\n", re.MULTILINE)
 _RESULT = re.compile(r"(?:\A|\n\n)Result: ")
 _ASKS = re.compile(r"(?:You|Your|Judge|Write|Weigh|Answer|Score|Before)\b")
 _MARKED_LINE = re.compile(rf"^{re.escape(MARK)}[^\n]*\n?", re.MULTILINE)
@@ -77,15 +80,15 @@ def read_prompt(request: ModelRequest) -> Brief:
     prompt = next((message.text for message in request.messages if message.role == "user"), "")
     body, asked = _split_closing(prompt)
     headings = list(_HEADING.finditer(body))
-    task = body[: headings[0].start()] if headings else body
+    starts = [heading.start() for heading in headings] + [len(body)]
+    task = body[: starts[0]]
     sections = [
         Section(
-            (heading["headed"] or heading["labelled"]).strip(),
-            body[heading.end() : following][:LONGEST_SECTION].strip(),
+            (heading["headed"] or heading["handed_on"]).strip(), body[heading.end() : end][:LONGEST_SECTION].strip()
         )
-        for heading, following in zip(headings, [*(later.start() for later in headings[1:]), len(body)], strict=True)
+        for heading, end in zip(headings, starts[1:], strict=True)
     ]
-    return Brief(request.system_prompt, _MARKED_LINE.sub("", task).strip(), tuple(sections), asked)
+    return Brief(request.system_prompt, _MARKED_LINE.sub("", task[:LONGEST_SECTION]).strip(), tuple(sections), asked)
 
 
 def readable(section: Section) -> str:
@@ -111,4 +114,4 @@ def _lines(value: Json, name: str = "") -> list[str]:
     if isinstance(value, list):
         return [line for item in value for line in _lines(item, name)]
     shown = value if isinstance(value, str) else json.dumps(value)
-    return [f"{name}: {shown}" if name else shown]
+    return [f"{name}: {shown}" if name and len(shown) <= LONGEST_LABELLED else shown]

@@ -83,6 +83,23 @@ def length_bounds(schema: JsonObject) -> tuple[int, int]:
     return low, max(low, int(_number(schema, "maxItems", LONGEST_LIST)))
 
 
+def fit(value: Json, schema: JsonObject) -> Json:
+    """The value, bent to the schema; None when it is not of the schema's type, or may be only one of a few values."""
+    if "const" in schema or alternatives_of(schema):
+        return None
+    if enum_of(schema):
+        return value if value in enum_of(schema) else None
+    match type_of(schema), value:
+        case "boolean", bool():
+            return value
+        case "string", str():
+            return fit_text(value, schema)
+        case "integer" | "number" as kind, int() | float() if not isinstance(value, bool):
+            return fit_number(value, schema, whole=kind == "integer")
+        case _:
+            return None
+
+
 def fit_text(text: str, schema: JsonObject) -> str:
     """The text in the schema's format and between its bounds on length."""
     if (wanted := _FORMATS.get(str(schema.get("format")))) is not None:
@@ -90,7 +107,14 @@ def fit_text(text: str, schema: JsonObject) -> str:
         found = re.search(pattern, text)
         text = found[0] if found else nobodys
     shortest, longest = int(_number(schema, "minLength", 0)), int(_number(schema, "maxLength", len(text)))
-    return text[: max(longest, shortest)].ljust(shortest, ".")
+    return _shorten(text, max(longest, shortest)).ljust(shortest, ".")
+
+
+def _shorten(text: str, longest: int) -> str:
+    """The text up to its last whole word within the bound."""
+    if len(text) <= longest:
+        return text
+    return text[: text.rfind(" ", 0, longest + 1)] if " " in text[: longest + 1].strip() else text[:longest]
 
 
 def fit_number(value: float, schema: JsonObject, *, whole: bool) -> int | float:

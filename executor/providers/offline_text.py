@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 from executor.providers.offline_prompt import MARK, Brief
 
@@ -20,7 +21,8 @@ the and for are was were been being that this these those with from into onto yo
 their his her its have has had does did done will would shall should can could may might must not but nor also
 than then there here when where which who whom whose what why how all any each every both few more most other
 some such only own same too very just about above below between through during before after again once out off
-over under because until while per via one two three write give use using input output task answer please
+over under because however otherwise although never always until while per via one two three write give use using
+input output task answer please
 """
 _STOP_WORDS = frozenset(_COMMON.split())
 
@@ -32,7 +34,7 @@ def words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without its commonest English endings, so that `refunds` meets `refunded`."""
-    for ending in ("ations", "ation", "ings", "ing", "ies", "ed", "es", "ly", "s"):
+    for ending in ("ations", "ation", "ings", "ing", "ies", "ed", "es", "ly", "y", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word
@@ -57,15 +59,21 @@ def rank_sentences(text: str, focus: str = "") -> list[str]:
 
 
 def key_terms(text: str, limit: int = KEY_TERMS) -> list[str]:
-    """The most frequent words as they are written, of equally frequent ones the earlier."""
-    counts = Counter(words(text))
+    """What the text is about, as it is written: words used more than once, then the longest word of each sentence."""
+    counts, written = Counter(words(text)), written_words(text)
+    by_sentence = [sorted(set(words(sentence)), key=lambda term: (-len(term), term)) for sentence in sentences(text)]
+    spread = [term for layer in zip_longest(*by_sentence) for term in layer if term is not None]
+    frequent = [term for term, count in counts.most_common() if count > 1]
+    return [written[term] for term in dict.fromkeys([*frequent, *spread])][:limit]
+
+
+def written_words(text: str) -> dict[str, str]:
+    """The stems of the text's words, each with the word as it is first written."""
     written: dict[str, str] = {}
     for word in _WORD.findall(text):
         if word.lower() not in _STOP_WORDS:
             written.setdefault(stem(word.lower()), word)
-    order = {term: place for place, term in enumerate(written)}
-    ranked = sorted(written, key=lambda term: (-counts[term], order[term]))
-    return [written[term] for term in ranked[:limit]]
+    return written
 
 
 def overlap(one: Iterable[str], other: Iterable[str]) -> list[str]:

@@ -121,26 +121,37 @@ class _AccountLine:
     def __init__(self, account: Account, clock: Clock | None) -> None:
         self.account = account
         self._clock = clock
-        self._seats: dict[asyncio.AbstractEventLoop, _Seat] = {}
+        self._seats: dict[asyncio.AbstractEventLoop, asyncio.Task[_Seat]] = {}
 
     async def seat(self) -> "_Seat":
+        """What the running loop holds of this account. The first caller opens it, and all who come meanwhile wait."""
         loop = asyncio.get_running_loop()
-        if (found := self._seats.get(loop)) is not None:
-            return found
-        # The import takes a second or two the first time; on a thread, heartbeats and other calls go on.
-        module = cast("_KindModule", await asyncio.to_thread(_load, _KIND_MODULES[self.account.kind]))
-        if (found := self._seats.get(loop)) is not None:
-            return found  # another task was quicker while this one imported
-        gate = AccountGate(self.account.name, max_concurrent_calls=self.account.max_concurrent_calls, clock=self._clock)
-        for gone in [other for other in self._seats if other.is_closed()]:
-            del self._seats[gone]
-        seat = self._seats[loop] = _Seat(module.connect(self.account), gate)
-        return seat
+        opening = self._seats.get(loop)
+        if opening is None:
+            for gone in [other for other in self._seats if other.is_closed()]:
+                del self._seats[gone]
+            opening = self._seats[loop] = loop.create_task(self._open())
+        try:
+            # Shielded: that the first caller gives up is no reason for the others to fail.
+            return await asyncio.shield(opening)
+        except Exception:
+            self._seats.pop(loop, None)
+            raise
 
     async def aclose(self) -> None:
-        seat = self._seats.pop(asyncio.get_running_loop(), None)
-        if seat is not None:
-            await seat.connection.aclose()
+        opening = self._seats.pop(asyncio.get_running_loop(), None)
+        if opening is not None:
+            await (await opening).connection.aclose()
+
+    async def _open(self) -> "_Seat":
+        # On a thread: the first import takes a second or more, in which heartbeats and other calls go on.
+        connection = await asyncio.to_thread(self._connect)
+        gate = AccountGate(self.account.name, max_concurrent_calls=self.account.max_concurrent_calls, clock=self._clock)
+        return _Seat(connection, gate)
+
+    def _connect(self) -> "_Connection":
+        module = cast("_KindModule", _load(_KIND_MODULES[self.account.kind]))
+        return module.connect(self.account)
 
 
 class _Connection(Protocol):
