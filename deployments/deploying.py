@@ -18,6 +18,7 @@ from deployments.models import Deployment, ScheduleConfig
 from deployments.scheduling.validation import InvalidSchedule, ScheduleFields, checked_schedule, input_problems
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.versions import freeze_version
+from executor.errors import InvalidDesign, Problem
 
 VersionChoice = int | Literal["latest"]
 
@@ -152,6 +153,9 @@ def _raise_revision(deployment_id: UUID, expected: int | None) -> None:
 def _choose_version(design: OrchestrationDesign, version: VersionChoice, by: str) -> DesignVersion:
     if version == "latest":
         return freeze_version(design=design, created_by=by)
+    # The design's lock, as for a new version: whoever deletes it meanwhile sees this deployment.
+    if not OrchestrationDesign.objects.live().select_for_update().filter(id=design.id).exists():
+        raise InvalidDesign([Problem("", "design_deleted", "This design was deleted in the meantime.")])
     chosen = DesignVersion.objects.filter(design=design, number=version).first()
     if chosen is None:
         raise UnknownVersion(version)

@@ -2,13 +2,12 @@
 
 from django.urls import path, re_path
 
-from deployments.api.addresses import UUID_PATTERN
 from deployments.api.deployed import DeployedEndpointView, EndpointOpenApiView
 from deployments.api.deployments import DeploymentViewSet
 from deployments.api.drafts import DraftExecutionView
 from deployments.api.executions import ExecutionViewSet
 from deployments.api.keys import KeyViewSet
-from rest.routers import BothSlashesRouter
+from rest.routers import UUID_PATTERN, BothSlashesRouter
 
 #: Joined with the other apps' in `orchestration_site.urls`, so that one root lists them all.
 router = BothSlashesRouter()

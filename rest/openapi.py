@@ -17,8 +17,22 @@ def add_problem_responses(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for operations in result.get("paths", {}).values():
         for operation in operations.values():
             if isinstance(operation, dict) and "responses" in operation:
-                operation["responses"].setdefault("default", {"$ref": "#/components/responses/Problem"})
+                _complete_responses(operation["responses"], answer)
     return result
+
+
+def strip_trailing_slashes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A drf-spectacular hook: both forms answer, and the document names the one without."""
+    result["paths"] = {path.rstrip("/"): operations for path, operations in result.get("paths", {}).items()}
+    return result
+
+
+def _complete_responses(responses: dict[str, Any], problem: dict[str, str]) -> None:
+    """The problems that a view describes get their schema; all others are the default answer."""
+    for response in responses.values():
+        if PROBLEM_MEDIA_TYPE in response.get("content", {}):
+            response["content"][PROBLEM_MEDIA_TYPE]["schema"] = problem
+    responses.setdefault("default", {"$ref": "#/components/responses/Problem"})
 
 
 _TEXT = {"type": "string"}

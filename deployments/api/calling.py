@@ -8,7 +8,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from deployments.api.caller import caller
+from access.permissions import caller_of
 from deployments.api.preferences import Waiting, read_idempotency, read_waiting
 from deployments.api.refusals import field_errors_of
 from deployments.executions.database_threads import in_database_thread
@@ -57,7 +57,7 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
         team_id=team_id,
         input_data=input_data,
         trigger_type="manual",
-        triggered_by=caller(request).label,
+        triggered_by=caller_of(request).label,
         live_text=True,
     )
     return _answer(request, started)
@@ -99,7 +99,7 @@ def _call(
             team_id=deployment.team_id,
             input_data=input_data,
             trigger_type=trigger_type,
-            triggered_by=caller(request).label,
+            triggered_by=caller_of(request).label,
             idempotency=idempotency,
             live_text=trigger_type == "manual" or _wants_stream(request),
         )

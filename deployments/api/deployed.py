@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from deployments.api.caller import caller
+from access.permissions import caller_of
 from deployments.api.calling import call_endpoint, require_object
 from deployments.api.describing import describe_endpoint, endpoint_openapi
 from deployments.api.schemas import (
@@ -31,7 +31,7 @@ class _EndpointView(APIView):
     """Finds the deployment by its path among those that the caller may see."""
 
     def find_deployment(self, *, with_document: bool = False) -> Deployment:
-        visible = Deployment.objects.visible_to(caller(self.request)).select_related("version")
+        visible = Deployment.objects.visible_to(caller_of(self.request)).select_related("version")
         if not with_document:
             visible = visible.defer("version__document")  # it may be large, and a call does not need it
         path = ENDPOINT_PREFIX + self.kwargs["endpoint_path"].removesuffix("/")

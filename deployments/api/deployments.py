@@ -14,12 +14,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from access.permissions import caller_of
 from access.principal import ALL
-from deployments.api.addresses import UUID_PATTERN
-from deployments.api.caller import caller
 from deployments.api.calling import call_by_hand
 from deployments.api.executions import answer_detail, executions_shown
-from deployments.api.filters import AllowListBackend, DeploymentFilters, LogFilters
+from deployments.api.filters import DeploymentFilters, LogFilters
 from deployments.api.refusals import refusals_as_problems
 from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS
 from deployments.api.serializers import (
@@ -38,8 +37,10 @@ from deployments.scheduling.validation import ScheduleFields
 from designs.models import OrchestrationDesign
 from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
+from rest.parsers import refuse_blank_body
 from rest.preconditions import check_if_match, etag
 from rest.problems import FieldError, invalid
+from rest.routers import UUID_PATTERN
 
 _IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="The ETag that was read: the change is refused if it is old."
@@ -55,7 +56,6 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
 
     queryset = Deployment.objects.none()
     serializer_class = DeploymentSerializer
-    filter_backends = [AllowListBackend]
     filterset_class = DeploymentFilters
     lookup_value_regex = UUID_PATTERN
     required_verbs = {
@@ -71,7 +71,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     }
 
     def get_queryset(self) -> DeploymentQuerySet:
-        deployments = Deployment.objects.visible_to(caller(self.request))
+        deployments = Deployment.objects.visible_to(caller_of(self.request))
         if self.action not in {"logs", "log"}:  # history stays
             deployments = deployments.live()
         return deployments.select_related("version", "schedule").defer("version__document")
@@ -85,17 +85,18 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
 
     @extend_schema(summary="Deploy a design", request=DeployRequest, responses={201: DeploymentSerializer})
     def create(self, request: Request) -> Response:
+        refuse_blank_body(request)
         body = DeployRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        if caller(request).deployment_ids is not ALL:
+        if caller_of(request).deployment_ids is not ALL:
             raise PermissionDenied("This key is for some deployments only, so it cannot make another one.")
         design = self._find_design(given["design_id"])
         with refusals_as_problems():
             deployment = deploy_design(
                 design=design,
                 endpoint_path=given["endpoint_path"],
-                by=caller(request).label,
+                by=caller_of(request).label,
                 version=given.get("version", "latest"),
                 schedule=None if given.get("schedule") is None else ScheduleFields(**given["schedule"]),
             )
@@ -143,7 +144,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         deployment = self.get_object()
         with refusals_as_problems():
             undeploy(
-                deployment_id=deployment.id, by=caller(request).label, expected_revision=self._expected(deployment)
+                deployment_id=deployment.id, by=caller_of(request).label, expected_revision=self._expected(deployment)
             )
         return Response(status=204)
 
@@ -170,7 +171,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     )
     @action(detail=True, methods=["get"], serializer_class=ExecutionSummary, filterset_class=LogFilters)
     def logs(self, request: Request, pk: UUID) -> Response:
-        executions = executions_shown(caller(request)).filter(deployment=self.get_object())
+        executions = executions_shown(caller_of(request)).filter(deployment=self.get_object())
         rows = self.paginate_queryset(self.filter_queryset(executions))
         return self.get_paginated_response(ExecutionSummary(rows, many=True).data)
 
@@ -187,17 +188,17 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         filterset_class=None,
     )
     def log(self, request: Request, pk: UUID, log_id: str) -> Response:
-        return answer_detail(executions_shown(caller(request)).filter(deployment=self.get_object()), log_id)
+        return answer_detail(executions_shown(caller_of(request)).filter(deployment=self.get_object()), log_id)
 
     def _change(self, changes: DeploymentChanges) -> Response:
         deployment = self.get_object()
-        if changes.version is not UNSET and not caller(self.request).may("deploy"):
+        if changes.version is not UNSET and not caller_of(self.request).may("deploy"):
             raise PermissionDenied("To change the version that is deployed, the right to deploy is needed.")
         with refusals_as_problems():
             update_deployment(
                 deployment_id=deployment.id,
                 changes=changes,
-                by=caller(self.request).label,
+                by=caller_of(self.request).label,
                 expected_revision=self._expected(deployment),
             )
         return self._answer(self.get_object())
@@ -208,7 +209,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         return None if self.request.headers.get("If-Match", "*").strip() == "*" else deployment.revision
 
     def _find_design(self, design_id: UUID) -> OrchestrationDesign:
-        visible = OrchestrationDesign.objects.visible_to(caller(self.request))
+        visible = OrchestrationDesign.objects.visible_to(caller_of(self.request))
         design: OrchestrationDesign | None = visible.filter(id=design_id).first()
         if design is None:
             raise invalid([FieldError("/design_id", "unknown_design", "There is no such design.")])

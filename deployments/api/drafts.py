@@ -9,7 +9,7 @@ from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from deployments.api.caller import caller
+from access.permissions import caller_of
 from deployments.api.calling import call_draft
 from deployments.api.refusals import refusals_as_problems
 from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS
@@ -39,7 +39,7 @@ class DraftExecutionView(AwaitMixin, APIView):
         body = ExecuteRequest(data=request.data)
         body.is_valid(raise_exception=True)
         with refusals_as_problems():
-            version = freeze_version(design=design, created_by=caller(request).label)
+            version = freeze_version(design=design, created_by=caller_of(request).label)
         return call_draft(request, version, design.team_id, body.validated_data["input_data"])
 
     def require_visible(self) -> None:
@@ -47,6 +47,6 @@ class DraftExecutionView(AwaitMixin, APIView):
         self._find_design()
 
     def _find_design(self) -> OrchestrationDesign:
-        visible = OrchestrationDesign.objects.visible_to(caller(self.request))
+        visible = OrchestrationDesign.objects.visible_to(caller_of(self.request))
         design: OrchestrationDesign = get_object_or_404(visible, id=self.kwargs["design_id"])
         return design

@@ -21,10 +21,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from access.permissions import caller_of
 from access.principal import Principal
-from deployments.api.addresses import UUID_PATTERN
-from deployments.api.caller import caller
-from deployments.api.filters import AllowListBackend, ExecutionFilters
+from deployments.api.filters import ExecutionFilters
 from deployments.api.preferences import read_position
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary
 from deployments.executions.lifecycle import request_cancel
@@ -34,6 +33,7 @@ from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
 from rest.negotiation import EventStreamRenderer
 from rest.problems import ApiProblem
+from rest.routers import UUID_PATTERN
 
 CancelAnswer = inline_serializer(
     "CancelAnswer",
@@ -68,7 +68,6 @@ class ExecutionViewSet(mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
 
     queryset = ExecutionLog.objects.none()
     serializer_class = ExecutionSummary
-    filter_backends = [AllowListBackend]
     filterset_class = ExecutionFilters
     lookup_value_regex = UUID_PATTERN
     required_verbs = {
@@ -79,7 +78,7 @@ class ExecutionViewSet(mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
     }
 
     def get_queryset(self) -> ExecutionLogQuerySet:
-        return executions_shown(caller(self.request))
+        return executions_shown(caller_of(self.request))
 
     @extend_schema(summary="One execution with everything", responses=ExecutionDetail)
     def retrieve(self, request: Request, pk: UUID) -> Response:
@@ -107,7 +106,7 @@ class ExecutionViewSet(mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
     def cancel(self, request: Request, pk: UUID) -> Response:
         execution = self.get_object()
         url = f"/api/executions/{execution.id}"
-        outcome = request_cancel(execution_id=execution.id, by=caller(request).label)
+        outcome = request_cancel(execution_id=execution.id, by=caller_of(request).label)
         if outcome == "ended":
             raise ApiProblem(
                 409, "execution-ended", "This execution has ended already.", execution_id=str(execution.id), url=url

@@ -1,41 +1,14 @@
-"""What lists can be filtered by: allow-lists, and a parameter that is on none is refused by name."""
+"""What lists can be filtered by: allow-lists, applied by `rest.filters`."""
 
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.db.models import Q, QuerySet
 from django_filters import rest_framework as filters
-from rest_framework.request import Request
 
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment, ExecutionLog
-from rest.problems import ApiProblem, FieldError
-
-#: What every list takes: the page, and the renderer of the browsable API.
-ALWAYS = frozenset({"limit", "cursor", "format"})
-
-
-class AllowListBackend(filters.DjangoFilterBackend):  # type: ignore[misc] # django-filter ships no types
-    """Applies the view's filters, and refuses a parameter that is none of them."""
-
-    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        filterset_class = self.get_filterset_class(view, queryset)
-        known = ALWAYS | set(filterset_class.base_filters if filterset_class else ())
-        for name in request.query_params:
-            if name not in known:
-                raise _unknown_parameter(name, known)
-        filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
-        return filtered
-
-
-def _unknown_parameter(name: str, known: frozenset[str] | set[str]) -> ApiProblem:
-    shown = name.encode("utf-8", "replace").decode()[:100]
-    sentence = f"There is no parameter {shown!r} here. There are: {', '.join(sorted(known))}."
-    return ApiProblem(
-        422, "validation-failed", sentence, errors=[FieldError("", "unknown_parameter", sentence)], parameter=shown
-    )
 
 
 class WholeNumberFilter(filters.Filter):  # type: ignore[misc] # django-filter ships no types

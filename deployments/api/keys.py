@@ -13,14 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from access.permissions import caller_of
 from access.principal import ALL
-from deployments.api.addresses import UUID_PATTERN
-from deployments.api.caller import caller
-from deployments.api.filters import AllowListBackend
 from deployments.api.serializers import KeyRequest, KeySerializer, NewKeySerializer
 from deployments.keys import DEFAULT_SCOPES, Scope, make_key, revoke_key, verbs_of
 from deployments.models import ApiKey, Deployment
+from rest.parsers import refuse_blank_body
 from rest.problems import FieldError, invalid
+from rest.routers import UUID_PATTERN
 
 
 @extend_schema_view(
@@ -32,7 +32,6 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
 
     queryset = ApiKey.objects.none()
     serializer_class = KeySerializer
-    filter_backends = [AllowListBackend]
     lookup_value_regex = UUID_PATTERN
     required_verbs = {
         "list": ("manage_keys",),
@@ -42,8 +41,8 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     }
 
     def get_queryset(self) -> QuerySet[ApiKey]:
-        keys = ApiKey.objects.visible_to(caller(self.request))
-        allowed = caller(self.request).deployment_ids
+        keys = ApiKey.objects.visible_to(caller_of(self.request))
+        allowed = caller_of(self.request).deployment_ids
         if allowed is not ALL:
             others = Deployment.objects.exclude(id__in=allowed)
             keys = keys.filter(all_deployments=False).exclude(deployments__in=others)
@@ -53,6 +52,7 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
         summary="Make a key; it is shown in this answer only", request=KeyRequest, responses=NewKeySerializer
     )
     def create(self, request: Request) -> Response:
+        refuse_blank_body(request)
         body = KeyRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
@@ -67,7 +67,7 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
             scopes=scopes,
             deployments=deployments,
             expires_at=given["expires_at"],
-            created_by=caller(request).label,
+            created_by=caller_of(request).label,
         )
         context: dict[str, Any] = {**self.get_serializer_context(), "plaintext": plaintext}
         headers = {"Location": f"/api/keys/{key.id}", "Cache-Control": "no-store"}
@@ -79,7 +79,7 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
         return Response(status=204)
 
     def _check_rights(self, scopes: Collection[Scope], deployment_ids: list[UUID] | None) -> None:
-        principal = caller(self.request)
+        principal = caller_of(self.request)
         if not verbs_of(scopes) <= principal.verbs:
             raise PermissionDenied("A key cannot be given rights that you do not have. Choose fewer scopes.")
         if principal.deployment_ids is not ALL and deployment_ids is None:
@@ -88,7 +88,9 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     def _find_deployments(self, ids: list[UUID] | None) -> list[Deployment] | None:
         if ids is None:
             return None
-        found = {row.id: row for row in Deployment.objects.live().visible_to(caller(self.request)).filter(id__in=ids)}
+        found = {
+            row.id: row for row in Deployment.objects.live().visible_to(caller_of(self.request)).filter(id__in=ids)
+        }
         errors = [
             FieldError(f"/deployments/{index}", "unknown_deployment", "There is no such deployment.")
             for index, deployment_id in enumerate(ids)
@@ -100,7 +102,7 @@ class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
 
     def _team_of(self, deployments: list[Deployment] | None) -> int:
         if deployments is None:
-            team_id = caller(self.request).team_id
+            team_id = caller_of(self.request).team_id
             if team_id is None:
                 raise PermissionDenied("You belong to no team, so you cannot make a key.")
             return team_id

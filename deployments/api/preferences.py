@@ -9,8 +9,8 @@ from typing import Final
 from django.conf import settings
 from rest_framework.request import Request
 
+from access.permissions import caller_of
 from access.principal import Principal
-from deployments.api.caller import caller
 from deployments.executions.start import Idempotency
 from executor.json_types import JsonObject
 from rest.problems import ApiProblem
@@ -60,7 +60,7 @@ def read_idempotency(request: Request, input_data: JsonObject) -> Idempotency | 
             f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, a UUID for example.",
         )
     canonical = json.dumps(input_data, sort_keys=True, separators=(",", ":"))
-    return Idempotency(owner_of(caller(request)), key, hashlib.sha256(canonical.encode()).hexdigest())
+    return Idempotency(owner_of(caller_of(request)), key, hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def owner_of(principal: Principal) -> str:

@@ -38,7 +38,7 @@ class AnyJsonField(serializers.JSONField):
     """Any JSON value."""
 
 
-@extend_schema_field({"type": ["string", "null"], "description": "USD, as a plain decimal; null: no price is known."})
+@extend_schema_field({"type": "string", "description": "USD, as a plain decimal; null: no price is known."})
 class MoneyField(serializers.Field[Decimal, Any, str, Any]):
     """USD as it is said aloud, without the zeros of its column."""
 
