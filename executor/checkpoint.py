@@ -117,10 +117,10 @@ def completed_payload(checkpoint: Checkpoint, outcome: Outcome) -> JsonObject:
     return payload
 
 
-def failed_payload(checkpoint: Checkpoint, outcome: Outcome, *, code: str, message: str) -> JsonObject:
+def failed_payload(checkpoint: Checkpoint, outcome: Outcome, error: AgentCallFailed) -> JsonObject:
     """`agent.failed`: the step, and why it is final. `output` is the last answer where there was one."""
-    place = {**_place(checkpoint), **_outcome_json(outcome)}
-    return {**place, "output": outcome.output, "error": message, "code": code, "message": message}
+    why: JsonObject = {"error": str(error), "code": error.code, "message": str(error), "retryable": error.retryable}
+    return {**_place(checkpoint), **_outcome_json(outcome), "output": outcome.output, **why}
 
 
 def read_outcome(payload: Mapping[str, Any]) -> Outcome:
@@ -140,13 +140,13 @@ def read_outcome(payload: Mapping[str, Any]) -> Outcome:
 
 def read_failure(call: AgentCall, payload: Mapping[str, Any]) -> AgentCallFailed:
     """The error that a recorded `agent.failed` stands for."""
-    return failure(call, code=payload["code"], message=payload["message"])
+    return failure(call, payload["message"], code=payload["code"], retryable=payload.get("retryable", True))
 
 
-def failure(call: AgentCall, *, code: str, message: str) -> AgentCallFailed:
+def failure(call: AgentCall, message: str, *, code: str, retryable: bool = True) -> AgentCallFailed:
     """The error of a call that has failed for good."""
     kind = InvalidOutput if code == "invalid_output" else ProviderFailed
-    return kind(message, code=code, block_id=call.block_id, agent=call.agent.name)
+    return kind(message, code=code, block_id=call.block_id, agent=call.agent.name, retryable=retryable)
 
 
 def make_step(call: AgentCall, recorded: Sequence[Recorded]) -> Step:

@@ -49,10 +49,14 @@ class UnknownModel(ExecutorError):
 
 
 class AgentCallFailed(ExecutorError):
-    """One agent call has failed for good: retries, fallbacks and repairs are used up, or retrying cannot help."""
+    """One agent call has failed for good: retries, fallbacks and repairs are used up, or retrying cannot help.
 
-    def __init__(self, message: str, *, code: str, block_id: str, agent: str) -> None:
+    `retryable` says which: when it is False, the same call made again would be refused again (400, 401, 403, …).
+    """
+
+    def __init__(self, message: str, *, code: str, block_id: str, agent: str, retryable: bool = True) -> None:
         self.code = code
+        self.retryable = retryable
         self.block_id = block_id
         self.agent = agent
         super().__init__(message)

@@ -125,12 +125,14 @@ class MultiAgentOrchestrator:
             answered = await self._requests.send(checkpoint, self._deadline_of(checkpoint.call))
         except GaveUp as gave_up:
             nothing = self._without_answer(gave_up, began)
-            raise self._fail(checkpoint, nothing, gave_up.code, _sentence(checkpoint, gave_up)) from gave_up
+            message = _sentence(checkpoint, gave_up)
+            error = failure(checkpoint.call, message, code=gave_up.code, retryable=gave_up.retryable)
+            raise self._fail(checkpoint, nothing, error) from gave_up
         outcome = self._outcome(checkpoint, answered, began)
         if outcome.error is not None and checkpoint.repair == MAX_REPAIRS:
             name = checkpoint.call.agent.name
             message = f"{name!r} gave no answer of the form asked for, after {MAX_REPAIRS} repairs.\n{outcome.error}"
-            raise self._fail(checkpoint, outcome, "invalid_output", message)
+            raise self._fail(checkpoint, outcome, failure(checkpoint.call, message, code="invalid_output"))
         position = self._append("agent.completed", checkpoint, completed_payload(checkpoint, outcome))
         return Recorded(outcome, position, replayed=False)
 
@@ -165,10 +167,10 @@ class MultiAgentOrchestrator:
             tries=gave_up.tries,
         )
 
-    def _fail(self, checkpoint: Checkpoint, outcome: Outcome, code: str, message: str) -> AgentCallFailed:
+    def _fail(self, checkpoint: Checkpoint, outcome: Outcome, error: AgentCallFailed) -> AgentCallFailed:
         """Record that the call has failed for good, and return the error that says so."""
-        self._append("agent.failed", checkpoint, failed_payload(checkpoint, outcome, code=code, message=message))
-        return failure(checkpoint.call, code=code, message=message)
+        self._append("agent.failed", checkpoint, failed_payload(checkpoint, outcome, error))
+        return error
 
     def _refuse_after_ceiling(self, block_id: str) -> None:
         """A block that met a ceiling makes no new request, no repair either: a resumed run has to end as it would."""

@@ -41,8 +41,9 @@ class Answered:
 class GaveUp(Exception):
     """No request of a checkpoint got an answer, and none is left that could. `model` was asked last."""
 
-    def __init__(self, message: str, *, code: str, model: str, tries: int) -> None:
+    def __init__(self, message: str, *, code: str, model: str, tries: int, retryable: bool) -> None:
         self.code = code
+        self.retryable = retryable
         self.model = model
         self.tries = tries
         super().__init__(message)
@@ -214,7 +215,9 @@ def _retrying(series: _Series, failure: ModelCallError, reserved: Amount) -> Jso
 
 def _gave_up(series: _Series) -> GaveUp:
     failure = series.failure or ModelCallError("No request was sent.", retryable=False)
-    return GaveUp(failure.message, code=failure.cause, model=series.model, tries=series.tries)
+    return GaveUp(
+        failure.message, code=failure.cause, model=series.model, tries=series.tries, retryable=failure.retryable
+    )
 
 
 def _deadline_reached(series: _Series) -> CeilingReached:

@@ -34,7 +34,10 @@ class ParallelConfig(BlockConfig):
         description="How many branches have to succeed: all, any (the first), or a number. The others are cancelled.",
     )
     branch_retries: int = Field(
-        default=1, ge=0, le=5, description="How often a branch that failed is run again, by itself."
+        default=1,
+        ge=0,
+        le=5,
+        description="How often a branch that failed is run again, by itself. A refusal that would come again is not.",
     )
     aggregate: Literal["collect", "synthesize", "vote"] = Field(
         default="collect",
@@ -194,7 +197,7 @@ async def _work(run: BlockRun[ParallelConfig], branch: Branch, *, replay_only: b
             branch.status, branch.message = "ok", None
         except AgentCallFailed as failed:
             branch.message = str(failed)
-            if branch.attempts > run.config.branch_retries:
+            if branch.attempts > run.config.branch_retries or not failed.retryable:
                 branch.status = "timeout" if failed.code == "timeout" else "error"
         except CeilingReached as ceiling:
             branch.ceiling, branch.message = ceiling, str(ceiling)

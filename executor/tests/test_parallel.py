@@ -153,6 +153,17 @@ async def test_a_branch_is_retried_as_often_as_configured(retries: int) -> None:
     assert [name for name, _, _ in caller.made()].count("Bob") == retries + 1
 
 
+@pytest.mark.parametrize(("retryable", "started"), [(True, 3), (False, 1)])
+async def test_a_branch_that_would_be_refused_again_is_not_run_again(retryable: bool, started: int) -> None:
+    block = make_block("parallel", with_own_models(THREE), {"branch_retries": 2})
+
+    def answers(name: str, request: ModelRequest) -> Reply:
+        return ModelCallError("The key is wrong.", retryable=retryable) if name == "Bob" else "done"
+
+    first = await check_resumes_from_every_prefix(block, answers)
+    assert [entry.event.agent for entry in first.events if entry.event.type == "agent.started"].count("Bob") == started
+
+
 async def test_each_branch_reports_how_it_ended() -> None:
     script: dict[Any, Any] = {
         "Ann": failed("Ann", "No answer within 5 s.", code="timeout"),
@@ -337,7 +348,7 @@ async def test_a_resumed_branch_continues_with_its_next_try() -> None:
 def flaky(name: str, request: ModelRequest) -> Reply:
     """Bob is never there, Cyd is slow, Dan slower, and Ann's first answer does not satisfy her schema."""
     if name == "Bob":
-        return ModelCallError("Bob is away.", retryable=False)
+        return ModelCallError("Bob is away.", retryable=True)
     if name == "Ann" and len(request.messages) == 1:
         return "not JSON"
     seconds = {"Ann": 1, "Cyd": 2, "Dan": 3}.get(name, 0)
