@@ -106,7 +106,7 @@ def _find_repeats(values: Iterable[str], place: str, code: str, sentence: str) -
     seen: set[str] = set()
     for number, value in enumerate(values):
         if value and value in seen:
-            yield Problem(place.format(number), code, f"{sentence} {value!r}.")
+            yield Problem(place.replace("{}", str(number)), code, f"{sentence} {value!r}.")
         seen.add(value)
 
 

@@ -82,6 +82,14 @@ def test_a_problem_inside_one_form_of_a_value_has_no_name_of_a_form_in_its_point
     assert ("/blocks/0/data/config/context/1", "wrong_type") in found
 
 
+def test_a_key_that_is_called_like_the_pattern_confuses_no_pointer() -> None:
+    confusing = {"id": "a", "type": "debate", "debate": {"data": {}}, "data": {"agents": []}}
+    assert sorted(refused(document(confusing))) == [
+        ("/blocks/0/data/label", "missing"),
+        ("/blocks/0/debate", "unknown_key"),
+    ]
+
+
 def test_an_unknown_key_is_named_in_the_sentence() -> None:
     with pytest.raises(MalformedDesign, match="Unknown key 'colour'"):
         parse_design(document(block(colour="red")))
@@ -322,11 +330,12 @@ def test_designs_built_in_python_can_be_written_and_read() -> None:
 def test_the_hash_names_the_content_whatever_the_order_of_keys_or_the_spelling() -> None:
     ours = document(
         block("a"), block("b"), connections=[{"id": "c", "source": "a", "target": "b", "source_agent": "a"}]
-    )
+    ) | {"input_schema": {"type": "object", "title": "x"}}
     theirs = dict(reversed(ours.items())) | {
-        "connections": [{"type": "agent", "target": {"blockId": "b"}, "sourceAgent": "a", "source": "a", "id": "c"}]
+        "input_schema": {"title": "x", "type": "object"},
+        "connections": [{"type": "agent", "target": {"blockId": "b"}, "sourceAgent": "a", "source": "a", "id": "c"}],
     }
-    moved = document(block("a"), {**block("b"), "position": {"x": 1, "y": 0}}, connections=ours["connections"])
+    moved = ours | {"blocks": [block("a"), {**block("b"), "position": {"x": 1, "y": 0}}]}
     assert content_hash(parse_design(ours)) == content_hash(parse_design(theirs))
     assert content_hash(parse_design(ours)) != content_hash(parse_design(moved))
     assert len(content_hash(parse_design(ours))) == 64

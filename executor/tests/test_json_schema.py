@@ -62,11 +62,11 @@ def test_the_nearest_of_several_forms_is_explained() -> None:
         {"pattern": "^(a+)+$"},
         {"patternProperties": {"^(a+)+$": {"type": "integer"}}},
         {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
-        {"$schema": "https://json-schema.org/draft/2020-12/schema", "properties": {"x": {"pattern": "^(a+)+$"}}},
+        # The root is met again with its `$schema`, by which jsonschema would choose a validator of its own.
         {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "$ref": "#/$defs/x",
-            "$defs": {"x": {"items": {"pattern": "^(a+)+$"}}},
+            "properties": {"x": {"$ref": "#"}},
+            "pattern": "^(a+)+$",
         },
     ],
 )
