@@ -1,55 +1,20 @@
-"""What the parallel pattern promises, beside what `test_pattern_contract` shows of every pattern."""
+"""What the parallel pattern promises of its branches and their join; `test_parallel_aggregation` has the rest."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from executor.errors import AgentCallFailed, BlockFailed, CeilingReached
+from executor.errors import BlockFailed, CeilingReached
 from executor.events import RecordedEvent
-from executor.json_types import Json, JsonObject
 from executor.patterns.contract import BlockInput, BlockOutcome
-from executor.patterns.parallel import PATTERN, ParallelConfig
+from executor.patterns.parallel import ParallelConfig
 from executor.prompts import Delivery
 from executor.providers.contract import ModelCallError, ModelRequest
-from executor.spec import Agent
+from executor.tests.branches import ALL_ANSWER, THREE, WITH_MODERATOR, codes, run_branches, statuses, voters
 from executor.tests.models import Reply, Slow
 from executor.tests.resuming import check_resumes_from_every_prefix, run_on, with_own_models
-from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_agent, make_block, make_run
-
-SCORED: JsonObject = {
-    "type": "object",
-    "properties": {"score": {"type": ["number", "boolean", "string", "object"]}, "why": {"type": "string"}},
-}
-THREE = (make_agent("Ann"), make_agent("Bob"), make_agent("Cyd"))
-WITH_MODERATOR = (make_agent("Mo", "moderator"), *THREE)
-ALL_ANSWER: Script = {"Ann": "a", "Bob": "b", "Cyd": "c", "Mo": "all in all"}
-
-
-async def run_branches(
-    script: Script = ALL_ANSWER,
-    agents: Sequence[Agent] = THREE,
-    *,
-    caller: ScriptedCaller | None = None,
-    block_input: BlockInput | None = None,
-    **config: object,
-) -> tuple[BlockOutcome, ScriptedCaller]:
-    caller = caller or ScriptedCaller(script)
-    run: Any = make_run(make_block("parallel", agents, config), caller, block_input)
-    return await PATTERN.run(run), caller
-
-
-def statuses(outcome: BlockOutcome) -> dict[Any, Any]:
-    branches: Any = outcome.details["branches"]
-    return {branch["agent"]: branch["status"] for branch in branches}
-
-
-def codes(agents: Sequence[Agent], **config: object) -> list[tuple[str, str]]:
-    block = make_block("parallel", agents, config)
-    settings: Any = block.data.config
-    return [(problem.pointer, problem.code) for problem in PATTERN.check(block, settings)]
-
+from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_agent, make_block
 
 # Input and order
 
@@ -218,81 +183,6 @@ async def test_a_ceiling_before_anything_exists_is_raised() -> None:
         await run_branches(caller=ScriptedCaller(ALL_ANSWER, max_calls=0))
 
 
-# Aggregation
-
-
-async def test_a_synthesizer_is_no_branch_and_sees_every_answer_by_name() -> None:
-    outcome, caller = await run_branches(agents=WITH_MODERATOR, aggregate="synthesize")
-    assert outcome.output == "all in all"
-    assert outcome.agent_outputs == {"ann": "a", "bob": "b", "cyd": "c", "mo": "all in all"}
-    assert caller.made()[-1] == ("Mo", "synthesis", 0)
-    (prompt,) = caller.prompts("Mo")
-    assert "## Ann\na\n\n## Bob\nb\n\n## Cyd\nc" in prompt
-    assert "may be wrong" in prompt
-    assert "missing" not in prompt
-
-
-async def test_a_synthesizer_is_told_which_branches_are_missing() -> None:
-    caller = ScriptedCaller(ALL_ANSWER)
-    caller.gate("Bob")
-    _, caller = await run_branches(caller=caller, agents=WITH_MODERATOR, aggregate="synthesize", join=2)
-    assert "missing" in caller.prompts("Mo")[0]
-    assert "- Bob (skipped)" in caller.prompts("Mo")[0]
-
-
-async def test_a_ceiling_at_the_synthesis_leaves_the_collected_answers() -> None:
-    caller = ScriptedCaller(ALL_ANSWER, max_calls=3)
-    outcome, _ = await run_branches(caller=caller, agents=WITH_MODERATOR, aggregate="synthesize")
-    assert outcome.output == {"Ann": "a", "Bob": "b", "Cyd": "c"}
-    assert outcome.stopped_reason == "max_calls"
-    assert "mo" not in outcome.agent_outputs
-
-
-async def test_a_failing_synthesizer_fails_the_block() -> None:
-    with pytest.raises(AgentCallFailed, match="away"):
-        await run_branches({**ALL_ANSWER, "Mo": failed("Mo")}, WITH_MODERATOR, aggregate="synthesize")
-
-
-def voters(*names: str) -> list[Agent]:
-    return [make_agent(name, output_schema=SCORED) for name in names]
-
-
-async def vote(**scores: Json) -> Any:
-    script: Any = {name: {"score": score, "why": name} for name, score in scores.items()}
-    outcome, _ = await run_branches(script, voters(*scores), aggregate="vote", vote_field="score")
-    details: Any = outcome.details["vote"]
-    assert details["value"] == outcome.output
-    return details
-
-
-async def test_the_majority_wins_the_vote() -> None:
-    result = await vote(Ann="no", Bob="yes", Cyd="yes")
-    assert (result["value"], result["majority"], result["tie"]) == ("yes", True, False)
-    assert result["votes"] == [{"value": "no", "agents": ["Ann"]}, {"value": "yes", "agents": ["Bob", "Cyd"]}]
-
-
-async def test_a_tie_goes_to_the_earlier_agent_and_says_so() -> None:
-    result = await vote(Ann="x", Bob="no", Cyd="yes", Dan="yes", Eve="no")
-    assert (result["value"], result["majority"], result["tie"], result["tie_broken_by"]) == ("no", False, True, "Bob")
-
-
-async def test_votes_are_counted_as_json_values() -> None:
-    assert (await vote(Ann="z", Bob=8, Cyd=8.0))["value"] == 8
-    assert (await vote(Ann="z", Bob={"a": 1, "b": 2}, Cyd={"b": 2, "a": 1}))["value"] == {"a": 1, "b": 2}
-    assert (await vote(Ann="z", Bob=1, Cyd=True))["tie"] is True
-
-
-async def test_a_branch_without_the_field_abstains() -> None:
-    script: Script = {"Ann": {"why": "?"}, "Bob": {"score": 2}, "Cyd": {"why": "?"}}
-    outcome, _ = await run_branches(script, voters("Ann", "Bob", "Cyd"), aggregate="vote", vote_field="score")
-    assert outcome.output == 2
-
-
-async def test_a_vote_that_nobody_casts_fails_the_block() -> None:
-    with pytest.raises(BlockFailed, match="score"):
-        await run_branches({"Ann": {}, "Bob": {}}, voters("Ann", "Bob"), aggregate="vote", vote_field="score")
-
-
 # Resuming
 
 
@@ -406,23 +296,6 @@ def test_a_join_of_more_branches_than_there_are_is_a_problem() -> None:
     assert codes(THREE, join=3) == []
     assert codes(THREE, join=4) == [("/data/config/join", "too_few_agents")]
     assert codes(WITH_MODERATOR, join=4, aggregate="synthesize") == [("/data/config/join", "too_few_agents")]
-
-
-def test_a_synthesis_needs_a_manager_or_moderator_beside_the_branches() -> None:
-    assert codes(WITH_MODERATOR, aggregate="synthesize") == []
-    assert codes(THREE, aggregate="synthesize") == [("/data/agents", "missing_synthesizer")]
-    assert codes(WITH_MODERATOR[:1], aggregate="synthesize") == [("/data/agents", "too_few_agents")]
-    assert codes((), aggregate="collect") == [("/data/agents", "too_few_agents")]
-
-
-def test_a_vote_needs_a_field_that_every_branch_has() -> None:
-    agents = [*voters("Ann"), make_agent("Bob"), make_agent("Cyd", output_schema={"properties": {"other": {}}})]
-    assert codes(voters("Ann", "Bob"), aggregate="vote", vote_field="score") == []
-    assert codes(voters("Ann"), aggregate="vote") == [("/data/config/vote_field", "missing_vote_field")]
-    assert codes(agents, aggregate="vote", vote_field="score") == [
-        ("/data/agents/1/output_schema", "missing_vote_field"),
-        ("/data/agents/2/output_schema", "missing_vote_field"),
-    ]
 
 
 @pytest.mark.parametrize("join", [0, 51, "most", True, "2", None])
