@@ -121,9 +121,18 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "DeploymentStatus": "deployments.models.deployment.Deployment.Status",
+        "ExecutionStatus": "deployments.models.execution.ExecutionLog.Status",
+        "SettableDeploymentStatus": ["active", "inactive"],
+        "UnfinishedStatus": ["queued", "running"],
+        "CompletedStatus": ["completed"],
+        "CancelStatus": ["cancelled", "cancelling"],
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "rest.openapi.add_problem_responses",
+        "rest.openapi.strip_trailing_slashes",
     ],
 }
 
