@@ -62,4 +62,5 @@ class ProviderAccountViewSet(ModelViewSet[ProviderAccount]):
             raise ApiProblem(
                 409, "provider-name-taken", "Your team has an account of this name. Choose another name."
             ) from None
-        account.has_key = bool(account.api_key)  # type: ignore[attr-defined] # as `without_keys` adds it
+        if "api_key" in serializer.validated_data or not hasattr(account, "has_key"):
+            account.has_key = bool(account.api_key)  # type: ignore[attr-defined] # as `without_keys` adds it

@@ -166,7 +166,7 @@ class ProviderAccountSerializer(StrictModelSerializer):
 
 def moves_key(account: ProviderAccount, changes: dict[str, Any]) -> bool:
     """Whether the changes would send the stored key to a host that it was not given for."""
-    if "api_key" in changes:
+    if "api_key" in changes or not account.has_key:  # type: ignore[attr-defined] # `without_keys` adds it
         return False
     before = (account.kind, host_of(account.base_url))
     after = (changes.get("kind", account.kind), host_of(changes.get("base_url", account.base_url)))

@@ -11,7 +11,7 @@ from access.principal_of import PERMISSION_OF
 from executor.json_types import JsonObject
 
 
-def document(name: str = "Greeter", **changes: Any) -> JsonObject:
+def document(name: Any = "Greeter", **changes: Any) -> JsonObject:
     """The smallest design that runs: one sequential block of one agent."""
     agent: JsonObject = {"id": "writer", "name": "Writer", "system_prompt": "Be brief."}
     block: JsonObject = {
