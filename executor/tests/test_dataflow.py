@@ -1,76 +1,24 @@
 """Running the graph: when blocks start, what reaches them, and what a failure does."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from executor.calls import AgentCall
-from executor.deployment_executor import DeploymentExecutor
-from executor.errors import BlockFailed, CeilingReached, InvalidDesign, InvalidOutput, JournalClosed, ProviderFailed
-from executor.events import Event, RecordedEvent
-from executor.journal import InMemoryJournal
-from executor.json_types import JsonObject
+from executor.errors import BlockFailed, CeilingReached, InvalidOutput
 from executor.patterns import PATTERNS
 from executor.patterns.contract import BlockOutcome, BlockRun, Pattern
-from executor.results import ExecutionResult
 from executor.spec import Block, BlockConfig, Design
 from executor.tests.builders import (
-    LoopClock,
     ScriptedCaller,
     make_agent,
     make_block,
     make_connection,
     make_design,
-    run_in_virtual_time,
 )
-
-
-class Run:
-    """One execution in virtual time: its result, journal and caller, and when each block started and ended."""
-
-    def __init__(
-        self,
-        design: Design,
-        script: Any = None,
-        *,
-        input_data: JsonObject | None = None,
-        seconds: Callable[[AgentCall], float] = lambda call: 1.0,
-        recorded: list[RecordedEvent] | None = None,
-        caller: ScriptedCaller | None = None,
-    ) -> None:
-        async def hold(call: AgentCall) -> None:
-            await asyncio.sleep(seconds(call))
-
-        self.caller = caller or ScriptedCaller(script, hold=hold)
-        self.journal = InMemoryJournal(recorded or [])
-        self.result: ExecutionResult = run_in_virtual_time(self._execute(design, input_data or {}))
-
-    async def _execute(self, design: Design, input_data: JsonObject) -> ExecutionResult:
-        executor = DeploymentExecutor(orchestrator=self.caller, journal=self.journal, clock=LoopClock())
-        return await executor.execute_design(design, input_data)
-
-    def events(self, *types: str) -> list[Event]:
-        return [entry.event for entry in self.journal.events if not types or entry.event.type in types]
-
-    def times(self, event_type: str) -> dict[str | None, float]:
-        return {event.block_id: event.at.timestamp() - 1735689600 for event in self.events(event_type)}
-
-    @property
-    def statuses(self) -> dict[str, str]:
-        return {block_id: block.status for block_id, block in self.result.blocks.items()}
-
-
-def failing(code: str = "provider_error") -> ProviderFailed:
-    return ProviderFailed("The provider said no.", code=code, block_id="b", agent="worker")
-
-
-def seconds_by_block(**seconds: float) -> Callable[[AgentCall], float]:
-    return lambda call: seconds.get(call.block_id, 1.0)
-
+from executor.tests.dataflow_runs import Run, failing, seconds_by_block
 
 # What reaches a block
 
@@ -324,165 +272,6 @@ def test_a_block_timeout_is_a_deadline_by_the_clock() -> None:
     design = make_design(["a", make_block("b", config={"timeout_seconds": 7}), "c"], [("a", "b"), ("b", "c")])
     run = Run(design, seconds=seconds_by_block(a=4))
     assert [call.deadline for call in run.caller.calls] == [None, 11.0, None]
-
-
-# Ends from outside
-
-
-async def cancelled_after(seconds: float, executor: DeploymentExecutor, design: Design) -> None:
-    execution = asyncio.create_task(executor.execute_design(design, {}))
-    await asyncio.sleep(seconds)
-    execution.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await execution
-
-
-def test_a_cancelled_execution_cancels_its_blocks_and_waits_for_them() -> None:
-    cleaned: list[str] = []
-
-    async def hold(call: AgentCall) -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            await asyncio.sleep(2)
-            cleaned.append(call.block_id)
-
-    caller, journal = ScriptedCaller(hold=hold), InMemoryJournal()
-    executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
-    run_in_virtual_time(cancelled_after(1, executor, make_design(["a", "b", "c"], [("a", "c")])))
-    assert sorted(cleaned) == ["a", "b"]
-    assert [entry.event.type for entry in journal.events] == ["execution.started", "block.started", "block.started"]
-
-
-class ClosedJournal(InMemoryJournal):
-    """Belongs to another run from its `left`th event on."""
-
-    def __init__(self, left: int) -> None:
-        super().__init__()
-        self.left = left
-
-    def append(self, event: Event) -> int:
-        if len(self.events) >= self.left:
-            raise JournalClosed("The lease is lost.")
-        return super().append(event)
-
-
-@pytest.mark.parametrize("left", range(7))
-def test_a_lost_journal_ends_the_run_by_itself_and_stops_all_blocks(left: int) -> None:
-    caller = ScriptedCaller(hold=lambda call: asyncio.sleep(1.0))
-    executor = DeploymentExecutor(orchestrator=caller, journal=ClosedJournal(left), clock=LoopClock())
-    with pytest.raises(JournalClosed):
-        run_in_virtual_time(executor.execute_design(make_design(["a", "b", "c"]), {}))
-    assert caller.running == 0
-
-
-def test_a_journal_lost_during_a_call_is_no_failure_of_the_block() -> None:
-    caller, journal = ScriptedCaller({"worker": JournalClosed("The lease is lost.")}), InMemoryJournal()
-    executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
-    with pytest.raises(JournalClosed):
-        run_in_virtual_time(executor.execute_design(make_design([make_block("a", config={"on_error": "skip"})]), {}))
-    assert [entry.event.type for entry in journal.events] == ["execution.started", "block.started"]
-
-
-@pytest.mark.parametrize(
-    ("design", "code"),
-    [
-        (make_design(["a", "b"], [("a", "b"), ("b", "a")]), "cycle"),
-        (make_design(["a"], [("a", "gone")]), "dangling_connection"),
-        (make_design(["a"], [("a", "a")]), "self_connection"),
-        (make_design([]), "no_blocks"),
-    ],
-)
-def test_a_graph_that_cannot_be_followed_is_refused_before_anything_happens(design: Design, code: str) -> None:
-    caller, journal = ScriptedCaller(), InMemoryJournal()
-    executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
-    with pytest.raises(InvalidDesign) as refused:
-        run_in_virtual_time(executor.execute_design(design, {}))
-    assert code in [problem.code for problem in refused.value.problems]
-    assert (caller.calls, journal.events) == ([], [])
-
-
-# Resuming
-
-
-def resumable() -> Design:
-    """Something of everything: agents' connections, a dead branch, both kinds of tolerated failures, a missing name."""
-    return make_design(
-        [
-            make_block("a", agents=["Ann", "Bob"]),
-            make_block("ann", task="{{input.gone}}"),
-            "bob",
-            make_block("cont", config={"on_error": "continue", "default_output": "default"}),
-            make_block("skip", config={"on_error": "skip"}),
-            "end",
-        ],
-        [
-            make_connection("a", "ann", source_agent="ann"),
-            make_connection("a", "bob", source_agent="bob"),
-            ("a", "cont"),
-            ("a", "skip"),
-            ("ann", "end"),
-            ("bob", "end"),
-            ("cont", "end"),
-            ("skip", "end"),
-        ],
-    )
-
-
-SCRIPT = {
-    "Ann": "from ann",
-    "Bob": CeilingReached("Enough.", reason="budget"),
-    "cont/turn/0/worker": failing(),
-    "skip/turn/0/worker": failing(),
-}
-
-
-def shape(events: list[Event]) -> list[tuple[Any, ...]]:
-    return sorted((event.type, event.block_id or "", str(event.payload)) for event in events)
-
-
-def test_a_run_resumed_from_any_prefix_ends_the_same_and_records_nothing_twice() -> None:
-    whole = Run(resumable(), SCRIPT)
-    assert whole.result.output == "worker of end"
-    for length in range(len(whole.journal.events) + 1):
-        prefix = whole.journal.events[:length]
-        ended = {entry.event.block_id for entry in prefix if entry.event.type in ("block.completed", "block.failed")}
-        resumed = Run(resumable(), SCRIPT, recorded=prefix)
-        assert resumed.result.result_data()["output"] == whole.result.output
-        assert resumed.result.blocks == whole.result.blocks
-        assert shape(resumed.events()) == shape(whole.events())
-        assert not ended & {call.block_id for call in resumed.caller.calls}
-
-
-def test_a_recorded_failure_fails_the_resumed_run_without_a_call() -> None:
-    design = make_design(["a", "b", "c"], [("a", "b")])
-    first = Run(design, {"a/turn/0/worker": failing()})
-    resumed = Run(design, {"worker": "would work now"}, recorded=first.journal.events)
-    assert resumed.result.failure == first.result.failure
-    assert resumed.caller.calls == []
-    assert len(resumed.journal.events) == len(first.journal.events)
-
-
-def test_a_recorded_failure_further_down_cancels_what_had_started() -> None:
-    design = make_design(["a", "b"])
-    recorded = [
-        RecordedEvent(
-            Event(
-                "block.failed",
-                datetime(2025, 1, 1, tzinfo=UTC),
-                "b",
-                None,
-                None,
-                {"code": "timeout", "message": "M", "cause": None},
-            ),
-            1,
-        )
-    ]
-    resumed = Run(design, recorded=recorded)
-    assert resumed.result.failure is not None
-    assert resumed.result.failure.code == "timeout"
-    assert resumed.caller.running == 0
-    assert "a" not in resumed.result.blocks
 
 
 # Adding a pattern
