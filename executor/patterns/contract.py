@@ -7,6 +7,7 @@ random number, and orders what came in parallel by `Step.position`.
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -107,7 +108,7 @@ class BlockRun(Generic[ConfigT]):
         Raises `ProviderFailed` and `CeilingReached`.
         """
         try:
-            step = await self._call(agent, prompt, phase, round, decision.model_json_schema())
+            step = await self._call(agent, prompt, phase, round, _schema_of(decision))
             return decision.model_validate(step.output)
         except (InvalidOutput, ValidationError):
             return None
@@ -140,6 +141,12 @@ class BlockRun(Generic[ConfigT]):
     def _ceiling(self) -> CeilingReached | None:
         met = self.recorded("ceiling")
         return None if met is None else CeilingReached(str(met["message"]), reason=met["reason"])  # type: ignore[arg-type]  # written by _call
+
+
+@lru_cache(maxsize=1024)
+def _schema_of(decision: type[BaseModel]) -> JsonObject:
+    """Writing a schema takes pydantic about a millisecond, more than the rest of a call takes us."""
+    return decision.model_json_schema()
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ async def test_configured_criteria_are_an_enum_and_a_missing_one_counts_as_0() -
     outcome, _ = await reflect(other, criteria=["clear", "true"])
     assert outcome.stopped_reason == "unscored"
 
-    twice = {"criteria": [{"name": "clear", "score": 1.0}, {"name": "clear", "score": 0.9}], "feedback": []}
+    twice = {"criteria": [{"name": "clear", "score": 0.9}, {"name": "clear", "score": 1.0}], "feedback": []}
     outcome, _ = await reflect(drafts("one") | reviews(twice), criteria=["clear", "true"], max_rounds=1)
     (only,) = rounds(outcome)
     assert only["reviews"]["Carl"]["criteria"] == [{"name": "clear", "score": 0.9}, {"name": "true", "score": 0.0}]
@@ -215,6 +215,12 @@ async def test_upstream_outputs_of_one_label_stay_apart() -> None:
     output: Any = outcome.output
     assert output["drafts"] == {"Ann": "one", "Ann (2)": "two"}
     assert output["passed"] is True
+
+
+async def test_what_reaches_a_reflector_twice_is_reviewed_once() -> None:
+    twice = BlockInput(shared=(Delivery("Ann", "one"),), for_agent={"carl": (Delivery("Ann", "one"),)})
+    outcome, caller = await reflect({"Carl": review(a=1.0)}, (CRITIC,), block_input=twice)
+    assert (len(caller.calls), outcome.stopped_reason) == (1, "done")
 
 
 async def test_reviewing_upstream_keeps_what_came_before_a_ceiling() -> None:
