@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+#: Problems that an error's message shows; its `problems` hold them all.
+SUMMED_UP = 5
+
 Ceiling = Literal["max_rounds", "max_calls", "budget", "timeout"]
 
 
@@ -16,6 +19,13 @@ class Problem:
     message: str
 
 
+def sum_up(problems: Sequence[Problem]) -> str:
+    """The first few problems in one line, and how many more there are."""
+    shown = "; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in problems[:SUMMED_UP])
+    more = len(problems) - SUMMED_UP
+    return shown if more <= 0 else f"{shown}; and {more} more"
+
+
 class ExecutorError(Exception):
     """The base of all errors of the engine."""
 
@@ -25,7 +35,7 @@ class MalformedDesign(ExecutorError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in self.problems))
+        super().__init__(sum_up(self.problems))
 
 
 class InvalidDesign(ExecutorError):
@@ -33,7 +43,7 @@ class InvalidDesign(ExecutorError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in self.problems))
+        super().__init__(sum_up(self.problems))
 
 
 class InvalidInput(ExecutorError):
@@ -41,7 +51,7 @@ class InvalidInput(ExecutorError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{problem.pointer or '/'}: {problem.message}" for problem in self.problems))
+        super().__init__(sum_up(self.problems))
 
 
 class UnknownModel(ExecutorError):

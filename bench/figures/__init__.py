@@ -1,0 +1,1 @@
+"""The figures of the bench, a module for each kind."""

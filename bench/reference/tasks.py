@@ -1,0 +1,29 @@
+"""The task: an update, one HTTP call, an update, a wake-up."""
+
+import os
+import threading
+
+import httpx
+from asgiref.sync import async_to_sync
+from celery import shared_task
+from channels.layers import get_channel_layer
+from django.db import close_old_connections
+from django.utils import timezone
+
+from bench.reference.models import Call
+
+_client = httpx.Client(limits=httpx.Limits(max_connections=200, max_keepalive_connections=200), timeout=60)
+_lock = threading.Lock()
+
+
+@shared_task(ignore_result=True)
+def run(call_id: str, prompt: str) -> None:
+    """Ask the provider and keep its answer."""
+    call = Call.objects.filter(id=call_id)
+    call.update(status="running", started_at=timezone.now())
+    close_old_connections()  # no connection is held while the model answers
+    body = {"model": os.environ["REFERENCE_MODEL"], "messages": [{"role": "user", "content": prompt}]}
+    answer = _client.post(os.environ["PROVIDER_URL"] + "/chat/completions", json=body).json()
+    text = answer["choices"][0]["message"]["content"]
+    call.update(status="completed", output=text, completed_at=timezone.now())
+    async_to_sync(get_channel_layer().group_send)(f"call.{call_id}", {"type": "done"})

@@ -1,0 +1,55 @@
+"""The endpoint: insert, publish, wait without a thread, answer."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
+from django.db import connections
+from django.http import HttpRequest, HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from bench.reference.models import Call
+from bench.reference.tasks import run
+
+
+class CallView(APIView):
+    """POST `{"text": …}`."""
+
+    @classmethod
+    def as_view(cls, **initkwargs: Any) -> Any:
+        accept = super().as_view(**initkwargs)
+
+        async def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            response = await sync_to_async(accept, thread_sensitive=True)(request, *args, **kwargs)
+            await _wait(response.data)
+            return response
+
+        view.csrf_exempt = True  # type: ignore[attr-defined]
+        return view
+
+    def post(self, request: Request) -> Response:
+        call = Call.objects.create(id=uuid.uuid4(), status="queued", input_data=request.data)
+        connections.close_all()
+        return Response({"id": str(call.id), "prompt": request.data["text"]})
+
+
+async def _wait(data: dict[str, Any]) -> None:
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    group = f"call.{data['id']}"
+    await layer.group_add(group, channel)
+    await sync_to_async(run.delay, thread_sensitive=False)(data["id"], data.pop("prompt"))
+    async with asyncio.timeout(60):
+        await layer.receive(channel)
+    await layer.group_discard(group, channel)
+    data["output"] = await sync_to_async(_output, thread_sensitive=True)(data["id"])
+
+
+def _output(call_id: str) -> str:
+    output = Call.objects.values_list("output", flat=True).get(id=call_id)
+    connections.close_all()
+    return output
