@@ -46,6 +46,10 @@ class DatabaseJournal:
         self._last_write: asyncio.Future[None] | None = None
         self._is_closed = False
 
+    @property
+    def execution_id(self) -> UUID:
+        return self._fence.execution_id
+
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
 
