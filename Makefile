@@ -18,7 +18,7 @@ SITE := $(BIN)/python manage.py
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := run
-.PHONY: run setup migrate web worker beat key password samples test lint types lock bench install install-dev clean
+.PHONY: run setup migrate web worker beat key password samples test lint types lock env-example bench install install-dev clean
 
 run: install
 	@exec $(SITE) serve
@@ -64,6 +64,9 @@ bench: install-dev
 lock: install-dev
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-dev.in -c requirements.txt -o requirements-dev.txt
+
+env-example: install-dev
+	@$(BIN)/python -m orchestration_site.tests.env_example
 
 # The virtual environment, made again only when what is locked has changed. Says what it does on standard error, so
 # that standard output is the command's own.

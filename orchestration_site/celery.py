@@ -1,5 +1,6 @@
 """The Celery app. `make worker` and `make beat` say how its processes are started."""
 
+import logging
 import os
 from typing import Any
 
@@ -8,6 +9,8 @@ from celery import Celery, signals
 from orchestration_site import inprocess_broker
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
+
+log = logging.getLogger(__name__)
 
 inprocess_broker.register()
 
@@ -19,3 +22,9 @@ app.autodiscover_tasks(["deployments"])
 @signals.setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
     """Having a receiver is the point: Celery then leaves the logging as Django's settings made it."""
+
+
+@signals.worker_ready.connect
+def announce_worker(**_: Any) -> None:
+    """Said by a worker that is a process; the embedded one belongs to a site that says so itself."""
+    log.info("The worker is ready.")

@@ -1,25 +1,21 @@
-"""What a fresh installation gets: the tables, the user `admin`, the sample designs deployed, and the static files.
+"""What a fresh installation gets: the tables, the user `admin`, and the sample designs, deployed.
 
 Everything is done once: what a user deletes or changes afterwards is not made again.
 """
 
-import hashlib
 import secrets
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
-from django.utils.text import slugify
 
 from access.models import Team
-from deployments.deploying import deploy_design
-from designs.samples import load_samples
+from deployments.deploying import EndpointTaken, deploy_design
+from designs.drafts import create_design
+from designs.samples import Sample, load_samples
 
 ADMIN = "admin"
 SETUP = "setup"
@@ -27,9 +23,10 @@ SETUP = "setup"
 
 @dataclass(frozen=True)
 class FirstVisit:
-    """What was made just now. `password` is None when the operator chose it."""
+    """What was made just now. `password` is None when the operator chose it; `samples` are deployed."""
 
     password: str | None
+    samples: tuple[Sample, ...]
 
 
 def apply_migrations() -> None:
@@ -50,8 +47,13 @@ def make_first_visit(admin_password: str | None) -> FirstVisit | None:
             return None
         password = admin_password or generate_password()
         users.create_superuser(ADMIN, password=password)
-        _deploy_samples(team)
-    return FirstVisit(password=None if admin_password else password)
+        samples = deploy_samples(team)
+    return FirstVisit(password=None if admin_password else password, samples=samples)
+
+
+def deploy_samples(team: Team) -> tuple[Sample, ...]:
+    """Store and deploy the samples whose endpoint is free; those."""
+    return tuple(sample for sample in load_samples() if _deploy_sample(sample, team))
 
 
 def reset_admin_password(admin_password: str | None) -> str | None:
@@ -64,31 +66,16 @@ def reset_admin_password(admin_password: str | None) -> str | None:
     return None if admin_password else password
 
 
-def collect_static_files(root: Path) -> None:
-    """Copy the apps' static files to `root` when a file is new, gone or changed."""
-    stamp = root.with_name("static.stamp")
-    state = _state_of_static_files()
-    if root.is_dir() and stamp.is_file() and stamp.read_text() == state:
-        return
-    shutil.rmtree(root, ignore_errors=True)
-    call_command("collectstatic", verbosity=0, interactive=False)
-    stamp.write_text(state)
-
-
 def generate_password() -> str:
     """About 95 bits, without letters that look alike."""
     return "".join(secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(19))
 
 
-def _deploy_samples(team: Team) -> None:
-    for design in load_samples(team_id=team.pk, created_by=SETUP):
-        deploy_design(design=design, endpoint_path=slugify(design.name), by=SETUP)
-
-
-def _state_of_static_files() -> str:
-    seen = hashlib.sha256()
-    for finder in get_finders():
-        for path, storage in finder.list([]):
-            found = Path(storage.path(path)).stat()
-            seen.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
-    return seen.hexdigest()
+def _deploy_sample(sample: Sample, team: Team) -> bool:
+    try:
+        with transaction.atomic():
+            design = create_design(document=sample.document, team_id=team.pk, by=SETUP)
+            deploy_design(design=design, endpoint_path=sample.endpoint_path, by=SETUP)
+    except EndpointTaken:
+        return False
+    return True

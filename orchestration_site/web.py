@@ -10,12 +10,14 @@ from django.core.handlers.asgi import ASGIHandler
 
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
+from orchestration_site.static_files import collect_static_files
 from rest.body_limit import BodyLimitMiddleware
 from rest.request_id import RequestIdMiddleware
 
 
 def build_application() -> RequestIdMiddleware:
     """The site as one ASGI application. Django has to be set up."""
+    collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once for what is there
     protocols = ProtocolTypeRouter(
         {
             "http": BodyLimitMiddleware(cast(ASGI3Application, ASGIHandler()), max_bytes=settings.MAX_BODY_BYTES),

@@ -1,12 +1,9 @@
-"""What `make run` says when the site answers: where it is, how to sign in, and one call that works as pasted."""
+"""What `make run` says when the site answers: where it is, how to sign in, and one call to paste."""
 
 import json
 import shlex
-from typing import Any
 
-from deployments.input_schemas import input_schema_of
-from deployments.models import Deployment
-from executor.json_types import JsonObject
+from deployments.endpoint_path import canonical_endpoint_path
 from orchestration_site.first_visit import ADMIN, FirstVisit
 
 
@@ -17,7 +14,7 @@ def welcome_lines(url: str, first_visit: FirstVisit | None) -> list[str]:
         f"The site is running:  {url}/",
         f"API and its docs:     {url}/api/docs",
         f"Sign in as {ADMIN}:     {_password_words(first_visit)}",
-        *_call_lines(url),
+        *_call_lines(url, first_visit),
         "Stop it with Ctrl-C.",
         "",
     ]
@@ -31,18 +28,13 @@ def _password_words(first_visit: FirstVisit | None) -> str:
     return f"{first_visit.password}   (shown this once; another one: make password)"
 
 
-def _call_lines(url: str) -> list[str]:
-    deployments = Deployment.objects.live().filter(status=Deployment.Status.ACTIVE)
-    if (deployment := deployments.order_by("created_at", "id").first()) is None:
+def _call_lines(url: str, first_visit: FirstVisit | None) -> list[str]:
+    if first_visit is None or not first_visit.samples:
         return []
-    example = _example_input(input_schema_of(deployment.version_id))
+    calls = [(json.dumps(given), sample) for sample in first_visit.samples for given in sample.inputs]
+    body, sample = min(calls, key=lambda call: len(call[0]))
     headers = """-H "Authorization: Bearer $(make -s key NAME=first)" -H 'Content-Type: application/json'"""
     return [
-        "Call an endpoint, from another terminal in this folder:",
-        f"  curl -sS {url}{deployment.endpoint_path} {headers} -d {shlex.quote(json.dumps(example))}",
+        f"{len(first_visit.samples)} sample designs are deployed. Call one, from another terminal in this folder:",
+        f"  curl -sS {url}{canonical_endpoint_path(sample.endpoint_path)} {headers} -d {shlex.quote(body)}",
     ]
-
-
-def _example_input(schema: JsonObject | None) -> Any:
-    examples = (schema or {}).get("examples")
-    return examples[0] if isinstance(examples, list) and examples else {}

@@ -15,7 +15,6 @@ from orchestration_site.embedded_server import EmbeddedServer
 from orchestration_site.first_visit import (
     FirstVisit,
     apply_migrations,
-    collect_static_files,
     make_first_visit,
 )
 from orchestration_site.listening import CannotListen, base_url, bind_listener
@@ -57,6 +56,4 @@ class Command(BaseCommand):
 def _prepare() -> FirstVisit | None:
     apply_migrations()
     password = settings.ENVIRONMENT.admin_password
-    first_visit = make_first_visit(password.get_secret_value() if password else None)
-    collect_static_files(settings.STATIC_ROOT)
-    return first_visit
+    return make_first_visit(password.get_secret_value() if password else None)

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from orchestration_site.first_visit import apply_migrations, collect_static_files, make_first_visit
+from orchestration_site.first_visit import apply_migrations, make_first_visit
 
 
 class Command(BaseCommand):
@@ -16,6 +16,5 @@ class Command(BaseCommand):
         apply_migrations()
         chosen = settings.ENVIRONMENT.admin_password
         first_visit = make_first_visit(chosen.get_secret_value() if chosen else None)
-        collect_static_files(settings.STATIC_ROOT)
         if first_visit is not None and first_visit.password is not None:
             self.stdout.write(f"User admin, password {first_visit.password} (shown this once).")

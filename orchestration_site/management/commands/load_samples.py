@@ -1,0 +1,16 @@
+"""`manage.py load_samples`: the sample designs, for who has deleted them or has a new version of the site."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from access.models import Team
+from orchestration_site.first_visit import deploy_samples
+
+
+class Command(BaseCommand):
+    help = "Stores and deploys the sample designs whose endpoint is free."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        deployed = deploy_samples(Team.default())
+        self.stdout.write("\n".join(sample.endpoint_path for sample in deployed) or "Every sample is deployed already.")

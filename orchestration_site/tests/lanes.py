@@ -1,0 +1,207 @@
+"""The lanes of `make test`: what runs, in which order, in how much time. `make test LANES="static engine"` runs some.
+
+A lane fails when one of its commands does, and `make test` with it. A lane whose server is missing is reported as not
+run, never as passed.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration_site.environment import BASE_DIR
+from orchestration_site.tests.servers import ServerMissing, create_database, find_redis, run_postgres
+
+Command = tuple[str, ...]
+BIN = Path(sys.executable).parent
+TWO_CORES = ("-n", "2", "--dist", "loadfile")
+#: A lane that takes so many times its budget hangs, and is ended.
+PATIENCE = 4
+CLOSING_LINE = re.compile(r"=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
+PASSED = re.compile(r"(\d+) passed")
+
+
+def run_tool(*words: str) -> Command:
+    return (str(BIN / words[0]), *words[1:])
+
+
+def run_pytest(*words: str) -> Command:
+    return (sys.executable, "-m", "pytest", "-q", "-o", "faulthandler_timeout=240", *words)
+
+
+def run_manage(*words: str) -> Command:
+    return (sys.executable, "manage.py", *words)
+
+
+def check_templates() -> tuple[Command, ...]:
+    found = sorted(str(path.relative_to(BASE_DIR)) for path in BASE_DIR.glob("**/templates/**/*.html"))
+    ours = [path for path in found if not path.startswith((".venv/", "node_modules/"))]
+    return (run_tool("djade", "--check", "--target-version", "5.2", *ours),) if ours else ()
+
+
+@contextlib.contextmanager
+def no_servers() -> Iterator[Mapping[str, str]]:
+    yield {}
+
+
+@contextlib.contextmanager
+def distributed_servers() -> Iterator[Mapping[str, str]]:
+    """PostgreSQL for the tests within the process as well as for the site's processes. Raises `ServerMissing`."""
+    find_redis()
+    with run_postgres() as url:
+        yield {"TEST_POSTGRES_URL": url, "DATABASE_URL": create_database(url, "lane")}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Commands that run in `parallel` at a time; `servers` gives the variables that they need, while they run."""
+
+    name: str
+    budget_seconds: int
+    commands: tuple[Command, ...]
+    parallel: int = 1
+    servers: Callable[[], contextlib.AbstractContextManager[Mapping[str, str]]] = no_servers
+
+
+@dataclass(frozen=True)
+class Outcome:
+    lane: Lane
+    result: str
+    seconds: float
+    tests: int = 0
+
+
+APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
+RULES = "orchestration_site/tests/test_rules.py"
+
+LANES = (
+    Lane(
+        "static",
+        120,
+        (
+            run_tool("mypy", "."),
+            run_tool("ruff", "check", "."),
+            run_tool("ruff", "format", "--check", "."),
+            run_tool("lint-imports"),
+            *check_templates(),
+            run_manage("makemigrations", "--check", "--dry-run"),
+            run_pytest(RULES),
+        ),
+        parallel=2,
+    ),
+    Lane("engine", 120, (run_pytest(*TWO_CORES, "executor", "bench"),)),
+    Lane("api-embedded", 90, (run_pytest(*TWO_CORES, "-m", "not distributed", "--ignore", RULES, *APPS),)),
+    Lane(
+        "api-distributed",
+        90,
+        (run_pytest(*TWO_CORES, "-m", "not embedded", "--ignore", RULES, *APPS),),
+        servers=distributed_servers,
+    ),
+)
+
+
+def main(names: Sequence[str]) -> int:
+    unknown = set(names) - {lane.name for lane in LANES}
+    if unknown:
+        sys.stderr.write(f"No such lane: {', '.join(unknown)}. There are: {', '.join(lane.name for lane in LANES)}\n")
+        return 2
+    outcomes = [run_lane(lane) for lane in LANES if not names or lane.name in names]
+    write("", *table_of(outcomes), "")
+    return 1 if any(outcome.result.startswith("FAILED") for outcome in outcomes) else 0
+
+
+def run_lane(lane: Lane) -> Outcome:
+    write("", f"── {lane.name} (budget {lane.budget_seconds} s)")
+    began = time.monotonic()
+    try:
+        with lane.servers() as variables:
+            ended = run_commands(lane, os.environ | variables)
+    except ServerMissing as missing:
+        write(f"!!! {lane.name} NOT RUN: {missing}")
+        return Outcome(lane, f"NOT RUN: {missing}", time.monotonic() - began)
+    seconds = time.monotonic() - began
+    failed = [command for command, status, _ in ended if status]
+    tests = sum(tests for _, _, tests in ended)
+    if failed:
+        return Outcome(lane, f"FAILED: {'; '.join(words_of(command) for command in failed)}", seconds, tests)
+    return Outcome(lane, "passed" if seconds <= lane.budget_seconds else "passed, over its budget", seconds, tests)
+
+
+def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int, int]]:
+    """Each command with its exit status and the number of tests that passed."""
+
+    def run(command: Command) -> tuple[Command, int, int]:
+        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.parallel == 1)
+        return command, status, tests
+
+    with ThreadPoolExecutor(lane.parallel) as threads:
+        return list(threads.map(run, lane.commands))
+
+
+def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_once: bool) -> tuple[int, int]:
+    """Run it, and write what it says: at once, or when it has ended so that two do not mix."""
+    began = time.monotonic()
+    running = subprocess.Popen(  # noqa: S603 - our own words
+        command, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    hang = threading.Timer(limit, end_group, [running.pid])
+    hang.start()
+    lines: list[str] = []
+    try:
+        for line in running.stdout or ():
+            lines.append(line.rstrip("\n"))
+            if at_once:
+                write(lines[-1])
+        status = running.wait()
+    except BaseException:
+        end_group(running.pid)
+        raise
+    finally:
+        hang.cancel()
+    verdict = "ok" if status == 0 else f"FAILED with {status}"
+    write(*([] if at_once else lines), f"   {words_of(command)}: {verdict}, {time.monotonic() - began:.0f} s")
+    return status, passed_tests(lines)
+
+
+def passed_tests(lines: Sequence[str]) -> int:
+    """The number in pytest's closing line."""
+    closing = next((line for line in reversed(lines) if CLOSING_LINE.search(line)), "")
+    found = PASSED.search(closing)
+    return int(found.group(1)) if found else 0
+
+
+def end_group(process_id: int) -> None:
+    """End a command with everything that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process_id, signal.SIGKILL)
+
+
+def table_of(outcomes: Sequence[Outcome]) -> list[str]:
+    rows = [f"{'lane':<18}{'seconds':>8}{'tests':>8}  result"]
+    rows += [f"{o.lane.name:<18}{o.seconds:>8.0f}{o.tests:>8}  {o.result}" for o in outcomes]
+    seconds, tests = sum(o.seconds for o in outcomes), sum(o.tests for o in outcomes)
+    bad = [o for o in outcomes if not o.result.startswith("passed")]
+    verdict = "every lane passed" if not bad else ", ".join(f"{o.lane.name} {o.result.split(':')[0]}" for o in bad)
+    return [*rows, f"{'in all':<18}{seconds:>8.0f}{tests:>8}  {verdict}"]
+
+
+def words_of(command: Command) -> str:
+    return " ".join(Path(word).name if word.startswith("/") else word for word in command)
+
+
+def write(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

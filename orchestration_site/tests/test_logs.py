@@ -1,0 +1,110 @@
+"""What is logged says which request it belongs to, and holds no key and no body."""
+
+import io
+import logging
+import logging.config
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from orchestration_site.logs import HIDDEN, logging_configuration
+from rest.request_id import RequestIdMiddleware
+
+OWN_KEY = "ok_0123456789ab_" + "S3cret-_" * 5
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What the site's logging writes."""
+    formatter = logging_configuration("INFO", terminal=request.param)["formatters"]["line"]
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter.pop("()")(**formatter))
+    log = logging.getLogger("test_logs")
+    log.addHandler(handler)
+    log.setLevel("DEBUG")
+    yield stream
+    log.removeHandler(handler)
+
+
+log = logging.getLogger("test_logs")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"refused {OWN_KEY}",
+        f"Authorization: Bearer {OWN_KEY}",
+        "{'api_key': 'S3cret-value'}",
+        "api_key=S3cret-value",
+        "OpenAI said: incorrect key sk-proj-S3cret-value-0123",
+        "connection to redis://user:S3cret@host:6379/0 failed",
+        "Set-Cookie: sessionid=x; password=S3cret",
+    ],
+)
+def test_a_credential_within_a_text_is_hidden(written: io.StringIO, text: str) -> None:
+    log.warning("It went wrong: %s", text)
+
+    assert "S3cret" not in written.getvalue()
+    assert HIDDEN in written.getvalue()
+    assert "It went wrong" in written.getvalue()
+
+
+@pytest.mark.parametrize("name", ["authorization", "api_key", "password", "body", "input_data", "request", "data"])
+def test_an_extra_that_may_hold_a_body_or_a_key_is_not_written(written: io.StringIO, name: str) -> None:
+    log.warning("It went wrong", extra={name: "S3cret"})
+
+    assert "S3cret" not in written.getvalue()
+
+
+def test_a_traceback_shows_neither_local_variables_nor_the_credential_in_its_message(written: io.StringIO) -> None:
+    def call_provider(key: str) -> None:
+        raise ValueError(f"refused Bearer {key}")
+
+    secret = "".join(["S3", "cret"])  # a traceback shows the source's own lines
+    try:
+        call_provider(secret)
+    except ValueError:
+        log.exception("It went wrong")
+
+    assert "call_provider" in written.getvalue()
+    assert "ValueError" in written.getvalue()
+    assert "S3cret" not in written.getvalue()
+
+
+def test_ordinary_words_are_written_as_they_are(written: io.StringIO) -> None:
+    log.warning("%s is away for %d s: %s", "The broker", 3, "tokens are scarce", extra={"execution": "0192-ab"})
+
+    line = written.getvalue()
+    assert "The broker is away for 3 s: tokens are scarce" in line
+    assert "0192-ab" in line
+    assert HIDDEN not in line
+
+
+async def test_a_line_names_the_request_and_the_execution_that_it_belongs_to(written: io.StringIO) -> None:
+    async def application(_scope: Any, _receive: Any, _send: Any) -> None:
+        with structlog.contextvars.bound_contextvars(execution_id="0192-ab"):
+            log.info("inside")
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    scope: Any = {"type": "http", "headers": [(b"x-request-id", b"asked-42")]}
+    await RequestIdMiddleware(application)(scope, nothing, nothing)
+    log.info("outside")
+
+    inside, outside = written.getvalue().splitlines()
+    assert "asked-42" in inside
+    assert "0192-ab" in inside
+    assert "asked-42" not in outside
+    assert "0192-ab" not in outside
+
+
+def test_the_libraries_speak_at_debug_only() -> None:
+    quiet = logging_configuration("INFO", terminal=False)["loggers"]
+    loud = logging_configuration("DEBUG", terminal=False)["loggers"]
+
+    assert {quiet[name]["level"] for name in ("celery", "kombu", "uvicorn.error")} == {"WARNING"}
+    assert loud["celery"]["level"] == "DEBUG"
