@@ -72,7 +72,16 @@ def test_an_operator_can_open_private_ranges(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "::ffff:169.254.169.254", "168.63.129.16", "fd00:ec2::254", "fe80::1", "224.0.0.1"]
+    "address",
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fe80::1",
+        "224.0.0.1",
+        "2001:0:4136:e378:8000:63bf:5601:5601",
+    ],
 )
 def test_metadata_services_stay_closed_even_then(address: str) -> None:
     assert refusal(address, private_allowed=True) is not None
