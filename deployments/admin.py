@@ -210,7 +210,6 @@ class ExecutionAdmin(ReadOnlyAdmin):
         "error_code",
         "created_at",
         "team",
-        ("deployment", admin.RelatedOnlyFieldListFilter),
     ]
     search_fields = ["=id", "deployment__endpoint_path", "deployment__design_name", "triggered_by", "error"]
     list_select_related = ["deployment", "version"]

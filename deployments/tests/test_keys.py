@@ -1,0 +1,170 @@
+"""API keys: shown once, stored as a hash, and allowed what their scopes and deployments say."""
+
+import hashlib
+import re
+import threading
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from access.models import Team
+from access.principal import ALL, Principal
+from deployments import key_use
+from deployments.keys import VERBS_OF_SCOPE, Scope, make_key, principal_of_key, revoke_key
+from deployments.models import ApiKey, Deployment
+from deployments.tests.builders import make_deployment
+
+pytestmark = pytest.mark.django_db
+
+
+def make(*scopes: Scope, deployments: list[Deployment] | None = None) -> tuple[ApiKey, str]:
+    return make_key(name="crm", team_id=Team.default().pk, scopes=scopes or ("execute",), deployments=deployments)
+
+
+def principal_of(plaintext: str) -> Principal:
+    found = principal_of_key(plaintext)
+    assert found is not None
+    return found[0]
+
+
+def test_a_key_has_256_bits_and_only_its_hash_is_stored() -> None:
+    key, plaintext = make()
+    assert re.fullmatch(r"ok_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", plaintext)
+    row = ApiKey.objects.values().get(id=key.id)
+    assert row["key_hash"] == hashlib.sha256(plaintext.encode()).hexdigest()
+    secret = plaintext.split("_", 2)[2]
+    assert not any(secret in str(value) for value in row.values())
+
+
+def test_a_key_is_its_team_its_verbs_and_its_label() -> None:
+    key, plaintext = make("execute", "read")
+    assert principal_of(plaintext) == Principal(
+        team_id=Team.default().pk,
+        team_ids=frozenset({Team.default().pk}),
+        verbs=frozenset({"execute", "view"}),
+        deployment_ids=ALL,
+        label="key:crm",
+        key_id=key.id,
+    )
+
+
+def test_scopes_give_exactly_their_verbs() -> None:
+    assert {
+        "read": {"view"},
+        "execute": {"execute"},
+        "manage": {"view", "change", "deploy", "manage_keys"},
+    } == VERBS_OF_SCOPE
+    _, plaintext = make("manage")
+    assert not principal_of(plaintext).may("execute")
+
+
+def test_a_key_for_some_deployments_is_for_those_alone() -> None:
+    one, other = make_deployment("one"), make_deployment("other")
+    _, plaintext = make(deployments=[one])
+    principal = principal_of(plaintext)
+    assert principal.deployment_ids == frozenset({one.id})
+    assert list(Deployment.objects.visible_to(principal)) == [one]
+    assert other not in Deployment.objects.visible_to(principal)
+
+
+def test_a_key_whose_deployments_are_gone_opens_none_and_never_all() -> None:
+    key, plaintext = make(deployments=[make_deployment("one")])
+    key.deployments.clear()
+    assert principal_of(plaintext).deployment_ids == frozenset()
+    with pytest.raises(ValueError, match="no deployment"):
+        make(deployments=[])
+
+
+def test_scopes_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(ValueError, match="scopes"):
+        make_key(name="x", team_id=1, scopes=())
+    with pytest.raises(ValueError, match="scopes"):
+        make_key(name="x", team_id=1, scopes=("root",))  # type: ignore[arg-type] # what is refused
+
+
+def test_an_unknown_a_revoked_and_an_expired_key_are_all_none() -> None:
+    revoked, revoked_text = make()
+    revoke_key(key=revoked)
+    _, expired_text = make_key(
+        name="x", team_id=Team.default().pk, scopes=("read",), expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    _, text = make()
+    other_secret = text[:-4] + ("aaaa" if text[-4:] != "aaaa" else "bbbb")
+    for wrong in (revoked_text, expired_text, other_secret, "", "ok_", "ok__", "ok_x_y", text + "x", "x" * 10_000):
+        assert principal_of_key(wrong) is None
+    assert principal_of_key(text) is not None
+
+
+def test_revoking_twice_keeps_the_first_time() -> None:
+    key, _ = make()
+    revoke_key(key=key)
+    first = key.revoked_at
+    revoke_key(key=key)
+    assert key.revoked_at == first
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+def test_finding_a_key_is_one_query(scoped: bool) -> None:
+    deployments = [make_deployment("one"), make_deployment("two")] if scoped else None
+    _, plaintext = make(deployments=deployments)
+    with CaptureQueriesContext(connections["default"]) as queries:
+        principal_of_key(plaintext)
+    assert len(queries) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_use_is_written_at_most_once_a_minute() -> None:
+    key, _ = make()
+    now = timezone.now()
+    key_use.note_use(key.id, at=now, last_used_at=None)
+    _written()
+    assert _last_used(key) == now
+    key_use.note_use(key.id, at=now + timedelta(seconds=59), last_used_at=now)
+    key_use.note_use(key.id, at=now + timedelta(seconds=59), last_used_at=None)  # another process saw the old row
+    _written()
+    assert _last_used(key) == now
+    key_use.note_use(key.id, at=now + timedelta(seconds=61), last_used_at=now)
+    _written()
+    assert _last_used(key) == now + timedelta(seconds=61)
+
+
+def test_create_key_prints_the_key_alone_and_the_database_beside_it() -> None:
+    deployment = make_deployment("feed")
+    out, err = StringIO(), StringIO()
+    call_command("create_key", "cli", "--scope=read", "--deployment=feed", stdout=out, stderr=err)
+    principal = principal_of(out.getvalue().strip())
+    assert out.getvalue().count("\n") == 1
+    assert (principal.label, principal.verbs) == ("key:cli", {"view"})
+    assert principal.deployment_ids == frozenset({deployment.id})
+    assert "made in" in err.getvalue()
+
+
+def test_create_key_may_execute_and_read_unless_it_is_told_otherwise() -> None:
+    out = StringIO()
+    call_command("create_key", "cli", stdout=out, stderr=StringIO())
+    principal = principal_of(out.getvalue().strip())
+    assert (principal.verbs, principal.deployment_ids) == ({"execute", "view"}, ALL)
+
+
+def test_create_key_says_what_is_deployed_when_the_path_is_unknown() -> None:
+    make_deployment("feed")
+    with pytest.raises(CommandError, match="There is: /api/deployed/feed"):
+        call_command("create_key", "cli", "--deployment=food")
+    with pytest.raises(CommandError, match="Use /api/deployed/feed"):
+        call_command("create_key", "cli", "--deployment=Feed")
+
+
+def _written() -> None:
+    """Return once the thread has done what it was given, and given its connection back."""
+    done = threading.Event()
+    key_use._thread.submit(lambda: (connections.close_all(), done.set()))
+    assert done.wait(10)
+
+
+def _last_used(key: ApiKey) -> object:
+    return ApiKey.objects.values_list("last_used_at", flat=True).get(id=key.id)
