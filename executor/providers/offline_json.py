@@ -128,6 +128,8 @@ class Composer:
     def _items(self, items: JsonObject, name: str, depth: int) -> list[Json]:
         if options := shape.enum_of(items):
             return [choice.value for choice in self._choices(options) if choice.hits] or [options[0]]
+        if "const" in items or shape.alternatives_of(items):
+            return [self._value(items, name, depth + 1)]
         kind = shape.type_of(items)
         if kind == "object":
             return self._records(items, depth)

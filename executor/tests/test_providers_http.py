@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,9 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from bench.mock_provider import ChatRequest, InOrder, MockProvider, Reply, Script
-from executor.errors import UnknownModel
 from executor.json_types import JsonObject
-from executor.providers.accounts import Account, accounts_from_environment
+from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelAnswer, ModelCallError, ModelRequest, TokenUsage
 from executor.providers.registry import ProviderRegistry
 from executor.spec import AgentSettings
@@ -355,64 +351,6 @@ async def test_a_base_url_that_is_none_fails_the_call_with_a_sentence(url: str) 
     error = await failure_of(ProviderRegistry([make_account(url)]), "mock")
     assert not error.retryable
     assert url in error.message
-
-
-def test_one_registry_serves_many_event_loops_one_after_the_other() -> None:
-    async def take_port() -> int:
-        async with MockProvider() as server:
-            return server.port
-
-    port = asyncio.run(take_port())
-    registry = ProviderRegistry([make_account(f"http://127.0.0.1:{port}/v1")])
-
-    async def ask() -> str:
-        async with MockProvider(port=port):
-            return (await registry.model("local:mock").complete(make_request())).text
-
-    assert [asyncio.run(ask()) for _ in range(3)] == ["Mock answer to: Hello"] * 3
-
-
-def test_an_idle_process_has_imported_no_sdk() -> None:
-    code = """
-import sys
-from executor.providers.accounts import accounts_from_environment
-from executor.providers.registry import ProviderRegistry
-ProviderRegistry(accounts_from_environment({"OPENAI_API_KEY": "x"})).model("openai:gpt")
-print([name for name in ("openai", "anthropic", "google.genai", "pydantic_ai", "genai_prices") if name in sys.modules])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)  # noqa: S603 - our own code
-    assert done.stdout.strip() == "[]"
-
-
-def test_the_environment_makes_accounts_and_consents_to_its_base_urls() -> None:
-    accounts = accounts_from_environment(
-        {
-            "OPENAI_BASE_URL": "http://127.0.0.1:11434/v1",
-            "ANTHROPIC_API_KEY": "a",
-            "GEMINI_API_KEY": "g",
-            "GOOGLE_API_KEY": "",
-        }
-    )
-    by_name = {account.name: account for account in accounts}
-    assert list(by_name) == ["openai", "anthropic", "google", "offline"]
-    assert by_name["openai"].allow_private
-    assert by_name["openai"].key
-    assert not by_name["anthropic"].allow_private
-    assert by_name["google"].key == "g"
-    assert [account.name for account in accounts_from_environment({})] == ["offline"]
-
-
-def test_a_name_is_checked_by_its_account_and_the_sentence_lists_the_accounts() -> None:
-    registry = ProviderRegistry(accounts_from_environment({"OPENAI_API_KEY": "x"}))
-    assert registry.problem_with("openai:whatever") is None
-    problem = registry.problem_with("opnai:gpt")
-    assert problem is not None
-    assert "offline, openai" in problem
-    assert registry.problem_with("gpt") is not None
-    with pytest.raises(UnknownModel, match="offline, openai"):
-        registry.model("opnai:gpt")
-    assert registry.model("openai:a") is registry.model("openai:a")
-    assert registry.default_model == "offline:demo"
 
 
 @asynccontextmanager
