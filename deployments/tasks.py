@@ -1,5 +1,25 @@
-"""Where Celery looks for tasks."""
+"""Where Celery looks for tasks, and what it tells the worker's executions of."""
+
+import threading
+from typing import Any
+
+from celery import signals
+from django.conf import settings
 
 from deployments.executions.tasks import run_execution
+from deployments.executions.worker import current_worker, drain_worker
 
 __all__ = ["run_execution"]
+
+
+@signals.worker_ready.connect
+def start_executions(**_: Any) -> None:
+    """Start the event loop and its sweeps with the process, not with its first task."""
+    current_worker()
+
+
+@signals.worker_shutting_down.connect
+def drain_executions(**_: Any) -> None:
+    """Let the executions end, and give back what does not: Celery waits for its threads, and they wait for these."""
+    seconds = settings.ENVIRONMENT.drain_seconds
+    threading.Thread(target=drain_worker, args=(seconds,), name="drain", daemon=True).start()

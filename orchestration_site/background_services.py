@@ -7,6 +7,8 @@ from typing import Any
 from celery import Celery, beat, signals
 from celery.worker import WorkController
 
+from deployments.executions.worker import current_worker
+
 HOSTNAME = "worker@embedded"
 
 #: How long after the drain's own grace a stop may take before the rest is abandoned.
@@ -32,6 +34,7 @@ class BackgroundServices:
         self._beat: Any = beat.EmbeddedService(app, thread=True, scheduler_cls=app.conf.beat_scheduler)
 
     def start(self) -> None:
+        current_worker()
         self._consuming.start()
         self._beat.start()
 

@@ -195,6 +195,12 @@ def release(fence: Fence, seq: int) -> bool:
     return changed == 1
 
 
+def end_leases_of(owner: str) -> int:
+    """Hold the executions of a worker that is known to be gone to be lost, without waiting for their leases."""
+    running = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_owner=owner)
+    return running.update(lease_expires_at=Now())
+
+
 def reap() -> int:
     """End or requeue the executions whose lease is over, and end what waited past its deadline; how many these were.
 

@@ -2,12 +2,15 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
+from deployments.executions.lifecycle import end_leases_of
+from deployments.executions.worker import current_worker
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.celery import app
 from orchestration_site.data_folder import DataFolderInUse, hold_data_folder
@@ -55,5 +58,13 @@ class Command(BaseCommand):
 
 def _prepare() -> FirstVisit | None:
     apply_migrations()
+    _succeed_last_worker(settings.DATA_DIR / "last_worker")
     password = settings.ENVIRONMENT.admin_password
     return make_first_visit(password.get_secret_value() if password else None)
+
+
+def _succeed_last_worker(note: Path) -> None:
+    """Take up at once what the folder's last process ran: with the folder held, that process is gone."""
+    if note.exists():
+        end_leases_of(note.read_text().strip())
+    note.write_text(current_worker().owner + "\n")
