@@ -1,0 +1,102 @@
+"""The OpenAPI document of all: valid, without a warning of its maker, and true of every route."""
+
+import contextlib
+import io
+from typing import Any
+
+import pytest
+from drf_spectacular.drainage import GENERATOR_STATS
+from drf_spectacular.generators import SchemaGenerator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+
+@pytest.fixture(scope="module")
+def made() -> tuple[dict[str, Any], str]:
+    """The document, and what its maker complained of."""
+    GENERATOR_STATS.reset()
+    complaints = io.StringIO()
+    with contextlib.redirect_stderr(complaints):
+        document = SchemaGenerator().get_schema(request=None, public=True)
+        GENERATOR_STATS.emit_summary()
+    return document, complaints.getvalue()
+
+
+def test_it_is_made_without_errors_and_warnings(made: tuple[dict[str, Any], str]) -> None:
+    assert made[1].count("Warning:") == 0, made[1]
+    assert not GENERATOR_STATS, made[1]
+
+
+def test_it_is_valid_openapi_3_1(made: tuple[dict[str, Any], str]) -> None:
+    assert made[0]["openapi"].startswith("3.1")
+    assert list(OpenAPIV31SpecValidator(made[0]).iter_errors()) == []
+
+
+def test_it_has_every_resource_of_the_table(made: tuple[dict[str, Any], str]) -> None:
+    operations = {f"{method.upper()} {path}" for path, methods in made[0]["paths"].items() for method in methods}
+    assert operations >= {
+        "GET /api/designs",
+        "POST /api/designs",
+        "GET /api/designs/{id}",
+        "PUT /api/designs/{id}",
+        "PATCH /api/designs/{id}",
+        "DELETE /api/designs/{id}",
+        "POST /api/designs/validate",
+        "GET /api/designs/{id}/versions",
+        "GET /api/designs/{id}/versions/{number}",
+        "POST /api/designs/{design_id}/execute",
+        "GET /api/deployments",
+        "POST /api/deployments",
+        "GET /api/deployments/{id}",
+        "PUT /api/deployments/{id}",
+        "PATCH /api/deployments/{id}",
+        "DELETE /api/deployments/{id}",
+        "POST /api/deployments/{id}/execute",
+        "GET /api/deployments/{id}/logs",
+        "GET /api/deployments/{id}/logs/{log_id}",
+        "GET /api/executions",
+        "GET /api/executions/{id}",
+        "GET /api/executions/{id}/events",
+        "POST /api/executions/{id}/cancel",
+        "POST /api/deployed/{endpoint_path}",
+        "GET /api/deployed/{endpoint_path}",
+        "GET /api/deployed/{endpoint_path}/openapi.json",
+        "GET /api/keys",
+        "POST /api/keys",
+        "DELETE /api/keys/{id}",
+    }
+
+
+def test_every_operation_has_a_summary_or_words_security_and_a_problem(made: tuple[dict[str, Any], str]) -> None:
+    for path, methods in made[0]["paths"].items():
+        for method, operation in methods.items():
+            place = f"{method} {path}"
+            assert operation.get("summary") or operation.get("description"), place
+            assert {"apiKey": []} in operation["security"], place
+            assert {} not in operation["security"], place
+            assert "default" in operation["responses"], place
+
+
+def test_schedules_and_calls_have_their_fields(made: tuple[dict[str, Any], str]) -> None:
+    schemas = made[0]["components"]["schemas"]
+    assert "cron_expression" in schemas["ScheduleRequest"]["properties"]
+    assert "next_run_at" not in schemas["ScheduleRequest"]["properties"]
+    assert "next_run_at" in schemas["Schedule"]["properties"]
+    responses = made[0]["paths"]["/api/deployed/{endpoint_path}"]["post"]["responses"]
+    assert {
+        "200",
+        "202",
+        "400",
+        "401",
+        "403",
+        "404",
+        "409",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+    } <= set(responses)
+    assert "application/problem+json" in responses["502"]["content"]
