@@ -1,6 +1,7 @@
 """A waiting view holds neither a thread nor a database connection."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -71,6 +72,14 @@ class Refuse(AwaitMixin, Open):
         return with_tail(Response({}), tail)
 
 
+class Meet(AwaitMixin, Open):
+    barrier: threading.Barrier
+
+    def get(self, request: Request) -> Response:
+        Meet.barrier.wait(20)
+        return Response({})
+
+
 class Plain(AwaitMixin, Open):
     def get(self, request: Request) -> Response:
         return Response({"request_id": current_request_id()})
@@ -88,6 +97,7 @@ urlpatterns = [
     path("api/wait", Wait.as_view()),
     path("api/query", Query.as_view()),
     path("api/refuse", Refuse.as_view()),
+    path("api/meet", Meet.as_view()),
     path("api/plain", Plain.as_view()),
     path("api/things", Things.as_view({"get": "list"})),
 ]
@@ -105,6 +115,12 @@ async def test_more_callers_wait_than_there_are_threads(client: AsyncClient) -> 
         answers = await asyncio.gather(*(client.get("/api/wait") for _ in range(WAITERS)))
     assert [answer.status_code for answer in answers] == [200] * WAITERS
     assert answers[0].json() == {"waiters": WAITERS}
+
+
+async def test_the_synchronous_parts_of_requests_run_at_once(client: AsyncClient) -> None:
+    Meet.barrier = threading.Barrier(VIEW_THREADS)
+    answers = await asyncio.gather(*(client.get("/api/meet") for _ in range(VIEW_THREADS)))
+    assert [answer.status_code for answer in answers] == [200] * VIEW_THREADS
 
 
 @pytest.mark.django_db(transaction=True)

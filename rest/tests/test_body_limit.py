@@ -97,6 +97,12 @@ def test_a_chunked_body_over_the_limit_is_a_413_that_its_writer_sees(port: int, 
     assert app.calls == before
 
 
+def test_who_writes_all_before_reading_sees_the_413_too(port: int) -> None:
+    size = 200 * LIMIT
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+    assert exchange(port, head + b"x" * size).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_413_comes_before_the_body_has_ended(port: int) -> None:
     head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"%x\r\n" % (LIMIT + 1) + b"x" * (LIMIT + 1) + b"\r\n"
