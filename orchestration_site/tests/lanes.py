@@ -25,6 +25,7 @@ BIN = Path(sys.executable).parent
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
+SECONDS_TO_CLEAN_UP = 30
 CLOSING_LINE = re.compile(r"=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 PASSED = re.compile(r"(\d+) passed")
 
@@ -153,7 +154,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         command, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
-    hang = threading.Timer(limit, end_group, [running.pid])
+    hang = threading.Timer(limit, end_group, [running])
     hang.start()
     lines: list[str] = []
     try:
@@ -163,7 +164,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
                 write(lines[-1])
         status = running.wait()
     except BaseException:
-        end_group(running.pid)
+        end_group(running)
         raise
     finally:
         hang.cancel()
@@ -179,10 +180,15 @@ def passed_tests(lines: Sequence[str]) -> int:
     return int(found.group(1)) if found else 0
 
 
-def end_group(process_id: int) -> None:
-    """End a command with everything that it started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process_id, signal.SIGKILL)
+def end_group(running: subprocess.Popen[str]) -> None:
+    """End a command with everything that it started: asked first, so that tests can stop their servers."""
+    try:
+        os.killpg(running.pid, signal.SIGINT)
+        running.wait(SECONDS_TO_CLEAN_UP)
+    except ProcessLookupError:
+        return
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)
 
 
 def table_of(outcomes: Sequence[Outcome]) -> list[str]:

@@ -107,7 +107,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own words
-            [str(word) for word in command], stdout=output, stderr=output, start_new_session=True, **_as_user(user)
+            [str(word) for word in command], stdout=output, stderr=output, **_as_user(user)
         )
     try:
         yield process
