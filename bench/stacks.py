@@ -65,7 +65,7 @@ def run_mock_provider() -> Iterator[str]:
 @contextlib.contextmanager
 def run_ours(postgres_url: str, redis_url: str, provider_url: str) -> Iterator[Ours]:
     """Web, worker and beat of our system, one process each."""
-    account = {"openai_base_url": provider_url, "openai_api_key": "x", "log_level": "WARNING"}
+    account = {"openai_base_url": provider_url, "openai_api_key": "x"}
     with run_distributed_site(postgres_url, redis_url, **account) as site:
         yield Ours(site, site.make_key("bench", scopes=("execute", "read", "manage")))
 

@@ -44,14 +44,14 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "django.middleware.security.SecurityMiddleware",
+    "orchestration_site.async_middleware.InlineSecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "orchestration_site.async_middleware.InlineSessionMiddleware",
+    "orchestration_site.async_middleware.InlineCommonMiddleware",
+    "orchestration_site.async_middleware.InlineCsrfViewMiddleware",
+    "orchestration_site.async_middleware.InlineAuthenticationMiddleware",
+    "orchestration_site.async_middleware.InlineMessageMiddleware",
+    "orchestration_site.async_middleware.InlineXFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "orchestration_site.urls"

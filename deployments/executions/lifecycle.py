@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial, reduce
 from operator import or_
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -83,6 +83,10 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
     A fence names the attempt that the claim begins. What another worker is just claiming is left to it; what is not
     queued any more, not due, past its deadline, cancelled, or over its deployment's limit, is not got.
     """
+    if len(seqs) == 1 and _claim_rows(_attempts(seqs, begun=1) & Q(is_limited=False), seqs, started_at) == 1:
+        return {fence.execution_id for fence in seqs}
+    # Several rows are locked in the order of their ids first, and those that another worker is at are left to it: two
+    # workers that got the same messages must not wait for each other.
     open_rows = (
         ExecutionLog.objects.filter(_claimable(), _attempts(seqs, begun=1))
         .select_for_update(skip_locked=True, of=("self",))
@@ -98,16 +102,20 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
             got.append(execution_id)
     got += _within_concurrency(limited)
     if got:
-        ExecutionLog.objects.filter(_claimable(), id__in=got).update(
-            status=ExecutionLog.Status.RUNNING,
-            attempt=F("attempt") + 1,
-            lease_owner=_owner(seqs),
-            lease_expires_at=_lease(),
-            started_at=Coalesce("started_at", Value(started_at)),
-            next_run_at=None,
-            seq=_new_seqs(seqs),
-        )
+        _claim_rows(Q(id__in=got), seqs, started_at)
     return set(got)
+
+
+def _claim_rows(which: Q, seqs: Mapping[Fence, int], started_at: datetime) -> int:
+    return ExecutionLog.objects.filter(which, _claimable()).update(
+        status=ExecutionLog.Status.RUNNING,
+        attempt=F("attempt") + 1,
+        lease_owner=_owner(seqs),
+        lease_expires_at=_lease(),
+        started_at=Coalesce("started_at", Value(started_at)),
+        next_run_at=None,
+        seq=_new_seqs(seqs),
+    )
 
 
 def advance(seqs: Mapping[Fence, int], *, progressed: Collection[UUID] = ()) -> bool:
@@ -118,9 +126,11 @@ def advance(seqs: Mapping[Fence, int], *, progressed: Collection[UUID] = ()) -> 
     This comes before any insert of events: PostgreSQL would let an INSERT … WHERE EXISTS through while the reaper's
     transaction is still open.
     """
-    innocent = When(id__in=progressed, then=Value(0))
-    losses = Case(innocent, default=F("losses"), output_field=PositiveSmallIntegerField())
-    return _fenced(seqs).update(seq=_new_seqs(seqs), losses=losses) == len(seqs)
+    changes: dict[str, Any] = {"seq": _new_seqs(seqs)}
+    if progressed:
+        innocent = When(id__in=progressed, then=Value(0))
+        changes["losses"] = Case(innocent, default=F("losses"), output_field=PositiveSmallIntegerField())
+    return _fenced(seqs).update(**changes) == len(seqs)
 
 
 def finish(fence: Fence, seq: int, ending: Ending) -> bool:
@@ -273,7 +283,7 @@ def _end(
         payload=payload | {"duration_ms": duration_ms},
         at=now,
     )
-    transaction.on_commit(partial(announce, row.id, row.seq + 1))
+    transaction.on_commit(partial(announce, row.id, row.seq + 1, has_ended=True))
 
 
 def _locked(executions: QuerySet[ExecutionLog]) -> list[ExecutionLog]:
@@ -326,7 +336,9 @@ def _owner(fences: Iterable[Fence]) -> str:
     return owner
 
 
-def _new_seqs(seqs: Mapping[Fence, int]) -> Case:
+def _new_seqs(seqs: Mapping[Fence, int]) -> Case | Value:
+    if len(seqs) == 1:
+        return Value(*seqs.values())
     whens = (When(id=fence.execution_id, then=Value(seq)) for fence, seq in seqs.items())
     return Case(*whens, default=F("seq"), output_field=PositiveIntegerField())
 

@@ -43,6 +43,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
     row = (
         ExecutionLog.objects.select_related("version")
+        .defer("version__document")  # it may be large, and this process has probably parsed it already
         .filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
         .first()
     )

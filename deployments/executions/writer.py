@@ -113,7 +113,7 @@ class GroupCommitWriter:
         _fail([write for write in batch if write.fence.execution_id in lost], FenceLost())
         for write in kept:
             write.done.set_result(None)
-            announce(write.fence.execution_id, write.seq)
+            announce(write.fence.execution_id, write.seq, has_ended=write.ending is not None)
         self._on_committed(kept)
 
 

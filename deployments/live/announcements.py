@@ -31,9 +31,10 @@ def group_of(execution_id: UUID) -> str:
     return f"execution.{execution_id}"
 
 
-def announce(execution_id: UUID, seq: int) -> None:
+def announce(execution_id: UUID, seq: int, *, has_ended: bool) -> None:
     """Tell viewers that the journal has grown up to `seq`. Returns at once, from any thread."""
-    _send(group_of(execution_id), {"type": "execution.advanced", "execution": str(execution_id), "seq": seq})
+    message: JsonObject = {"type": "execution.advanced", "execution": str(execution_id), "seq": seq}
+    _send(group_of(execution_id), message | {"has_ended": has_ended})
 
 
 def announce_delta(execution_id: UUID, delta: JsonObject) -> None:

@@ -25,18 +25,19 @@ class Subscription:
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
+        self.ended = asyncio.Event()
         #: Bounded: a viewer that is too slow loses the oldest pieces, and the next snapshot makes up for them.
         self.deltas: deque[dict[str, Any]] = deque(maxlen=MAX_PENDING_DELTAS)
 
     async def wait(self, seconds: float) -> bool:
         """Sleep until something comes or the time is over; whether something came."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.woken.wait()
-        except TimeoutError:
-            return False
+        came = await _within(seconds, self.woken)
         self.woken.clear()
-        return True
+        return came
+
+    async def wait_for_end(self, seconds: float) -> bool:
+        """Sleep until the execution's end is announced or the time is over; whether it was announced."""
+        return await _within(seconds, self.ended)
 
 
 class Hub:
@@ -105,7 +106,17 @@ class Hub:
         for subscription in self._subscriptions.get(UUID(message["execution"]), ()):
             if message["type"] == "execution.delta":
                 subscription.deltas.append(message["delta"])
+            elif message["has_ended"]:
+                subscription.ended.set()
             subscription.woken.set()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 _hubs: "WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = WeakKeyDictionary()

@@ -21,7 +21,8 @@ async def wait_for_end(execution_id: UUID, *, seconds: float) -> bool:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            await subscription.wait(min(left, POLL_SECONDS))
+            if await subscription.wait_for_end(min(left, POLL_SECONDS)):
+                return True  # announced after its commit: there is no need to look
     return True
 
 
