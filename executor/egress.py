@@ -1,19 +1,14 @@
-"""Outgoing connections that cannot be led into the private network.
+"""The rules on outgoing connections: none can be led into the private network.
 
 Names are resolved here, every address is checked, and the connection goes to the address that was checked, so that a
-name which resolves differently a moment later changes nothing. TLS still verifies the name. Redirects are not
-followed, and proxies from the environment are not used: both would choose the address elsewhere.
+name which resolves differently a moment later changes nothing. The two clients that keep to these rules stand in
+`egress_aiohttp` and `egress_httpx`; a process that only checks addresses imports neither.
 """
 
 import asyncio
 import ipaddress
+import re
 import socket
-import ssl
-from collections.abc import Collection, Iterable
-from functools import lru_cache
-
-import httpcore2
-import httpx2
 
 from executor.errors import ExecutorError
 
@@ -43,14 +38,11 @@ SPECIAL_NETWORKS = tuple(
 )
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_USER_INFO = re.compile("//[^/@]*@")
 ISATAP_MARKS = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
-MAX_CONNECTIONS = 1_000
-MAX_IDLE_CONNECTIONS = 200
 IDLE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
-# Callers set their own deadlines; this only bounds a connection that everyone has forgotten.
-LONGEST_READ_SECONDS = 86_400.0
 
 
 class EgressRefused(ExecutorError):
@@ -95,120 +87,45 @@ def _embedded(address: IPv4 | IPv6) -> list[IPv4]:
     return [inner for inner in found if inner is not None]
 
 
-class CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Opens TCP connections to checked addresses only. `private_hosts` are names whose addresses may be private."""
+async def checked_addresses(host: str, port: int, *, private_allowed: bool = False) -> list[str]:
+    """All addresses of the name, to be connected to as they are.
 
-    def __init__(self, private_hosts: Collection[str] = ()) -> None:
-        self._private_hosts = frozenset(host.lower() for host in private_hosts)
-        self._inner = httpcore2.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the interface
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        failure: Exception = httpcore2.ConnectError(f"The name {host!r} has no address.")
-        for address in await self._checked_addresses(host, port):
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the interface
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        raise EgressRefused("Connections to a Unix socket are not allowed; use an http or https URL.")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    async def _checked_addresses(self, host: str, port: int) -> list[str]:
-        """All addresses of the name. One that is refused refuses the name: a mixed answer is how an attack looks."""
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (socket.gaierror, UnicodeError) as error:
-            raise httpcore2.ConnectError(f"The name {host!r} could not be resolved ({error}).") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        private_allowed = host.lower() in self._private_hosts
-        for address in addresses:
-            if reason := refusal(address, private_allowed=private_allowed):
-                raise EgressRefused(
-                    f"A connection to {host!r} was refused: its address {address} is {reason}."
-                    " An operator can allow a private host in the settings or by a base URL in the environment."
-                )
-        return addresses
-
-
-class CheckedTransport(httpx2.AsyncHTTPTransport):
-    """HTTP over `CheckedBackend`. With `origin` (a URL) it serves that scheme, host and port alone.
-
-    The requests of such a client carry credentials; binding them to the origin keeps them from any other host.
+    Raises `EgressRefused` when one of them is refused: a mixed answer is how an attack looks. Raises `OSError` when
+    the name has no address.
     """
-
-    def __init__(self, *, private_hosts: Collection[str] = (), origin: str | None = None) -> None:
-        tls = _tls()
-        super().__init__(verify=tls)
-        # The parent has no parameter for the network backend, and its pool has not been used yet.
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=CheckedBackend(private_hosts),
-        )
-        self._origin = None if origin is None else _origin(_parse(origin))
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if self._origin is not None and _origin(request.url) != self._origin:
-            raise EgressRefused(
-                f"A request to {request.url.host!r} was refused: the credentials belong to another host."
-            )
-        response = await super().handle_async_request(request)
-        if 300 <= response.status_code < 400:
-            await response.aclose()
-            raise EgressRefused(
-                f"{request.url.host!r} answered with a redirect ({response.status_code}). Redirects are not followed:"
-                " give the final URL instead."
-            )
-        return response
-
-
-def checked_client(*, private_hosts: Collection[str] = (), origin: str | None = None) -> httpx2.AsyncClient:
-    """A client whose every connection is checked. Close it with `aclose()`; use it on one event loop only.
-
-    Raises `EgressRefused` when `origin` is not an http or https URL; so do requests that break a rule.
-    """
-    return httpx2.AsyncClient(
-        transport=CheckedTransport(private_hosts=private_hosts, origin=origin),
-        timeout=httpx2.Timeout(LONGEST_READ_SECONDS, connect=CONNECT_SECONDS),
-        follow_redirects=False,
-        trust_env=False,
-    )
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    """One context for the process: loading the certificates takes longer than a call does."""
-    return httpx2.create_ssl_context()
-
-
-def _parse(url: str) -> httpx2.URL:
     try:
-        parsed = httpx2.URL(url)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise EgressRefused(f"{url!r} is not a URL ({error}).") from error
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise EgressRefused(f"{url!r} is not a URL that starts with http:// or https:// and names a host.")
-    return parsed
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise OSError(f"The name {host!r} could not be resolved ({error}).") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not addresses:
+        raise OSError(f"The name {host!r} has no address.")
+    for address in addresses:
+        check_address(host, address, private_allowed=private_allowed)
+    return addresses
 
 
-def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
-    standard = {"http": 80, "https": 443}.get(url.scheme)
-    return url.scheme, url.host.lower(), url.port or standard
+def check_address(host: str, address: str, *, private_allowed: bool) -> None:
+    """Raises `EgressRefused` when no connection to `host` may go to this address of it."""
+    if reason := refusal(address, private_allowed=private_allowed):
+        raise EgressRefused(
+            f"A connection to {host!r} was refused: its address {address} is {reason}."
+            " An operator can allow a private host in the settings or by a base URL in the environment."
+        )
+
+
+def refused_url(url: str, reason: str) -> EgressRefused:
+    """The error for an origin that is no URL to send requests to. A password in it is not quoted."""
+    return EgressRefused(f"{_USER_INFO.sub('//…@', url)!r} is not a URL that requests can go to: {reason}.")
+
+
+def foreign_origin(host: str | None) -> EgressRefused:
+    """The error for a request to another origin than the one that its credentials are bound to."""
+    return EgressRefused(f"A request to {host!r} was refused: the credentials belong to another host.")
+
+
+def refused_redirect(host: str | None, status: int) -> EgressRefused:
+    """The error for an answer that sends the request elsewhere."""
+    return EgressRefused(
+        f"{host!r} answered with a redirect ({status}). Redirects are not followed: give the final URL instead."
+    )

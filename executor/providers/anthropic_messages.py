@@ -8,7 +8,7 @@ from anthropic import AsyncAnthropic
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 
-from executor.egress import checked_client
+from executor.egress_httpx import checked_client
 from executor.providers.accounts import Account
 from executor.providers.connection import ProviderConnection
 

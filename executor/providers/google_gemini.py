@@ -3,7 +3,7 @@
 from pydantic_ai.models.google import GoogleModel
 from pydantic_ai.providers.google import GoogleProvider
 
-from executor.egress import checked_client
+from executor.egress_httpx import checked_client
 from executor.providers.accounts import Account
 from executor.providers.connection import ProviderConnection
 

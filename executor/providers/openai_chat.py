@@ -9,7 +9,7 @@ from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.profiles.openai import OpenAIModelProfile
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from executor.egress import checked_client
+from executor.egress_httpx import checked_client
 from executor.providers.accounts import Account
 from executor.providers.connection import ProviderConnection
 

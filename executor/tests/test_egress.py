@@ -2,14 +2,42 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
+import aiohttp
 import httpx2
 import pytest
 
-from executor.egress import EgressRefused, checked_client, refusal
+from executor.egress import EgressRefused, refusal
+from executor.egress_aiohttp import checked_session, parse_url
+from executor.egress_httpx import checked_client
+
+
+class Fetch(Protocol):
+    """Gets a URL under the rules of a road, and gives the status."""
+
+    async def __call__(self, url: str, *, private_hosts: Collection[str] = (), origin: str | None = None) -> int: ...
+
+
+async def fetch_by_httpx(url: str, *, private_hosts: Collection[str] = (), origin: str | None = None) -> int:
+    async with checked_client(private_hosts=private_hosts, origin=origin) as client:
+        return (await client.get(url)).status_code
+
+
+async def fetch_by_aiohttp(url: str, *, private_hosts: Collection[str] = (), origin: str | None = None) -> int:
+    bound_to = None if origin is None else parse_url(origin).origin()
+    async with (
+        checked_session(private_hosts=private_hosts, origin=bound_to) as session,
+        session.get(url, allow_redirects=False) as answer,
+    ):
+        return answer.status
+
+
+@pytest.fixture(params=[fetch_by_httpx, fetch_by_aiohttp])
+def fetch(request: pytest.FixtureRequest) -> Fetch:
+    return request.param  # type: ignore[no-any-return] # one of the two above
 
 
 @pytest.mark.parametrize(
@@ -88,16 +116,29 @@ def test_metadata_services_stay_closed_even_then(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "017700000001", "0x7f000001", "[::ffff:127.0.0.1]"]
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "127.1",
+        "017700000001",
+        "0x7f000001",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+    ],
 )
-async def test_loopback_is_refused_in_every_spelling(host: str) -> None:
+async def test_loopback_is_refused_in_every_spelling(fetch: Fetch, host: str) -> None:
     async with server() as (port, seen):
         with pytest.raises(EgressRefused, match="refused"):
             await fetch(f"http://{host}:{port}/")
     assert seen == []
 
 
-async def test_consent_is_for_the_host_that_was_named() -> None:
+async def test_consent_is_for_the_host_that_was_named(fetch: Fetch) -> None:
     async with server() as (port, seen):
         assert await fetch(f"http://localhost:{port}/", private_hosts=["LOCALHOST"]) == 200
         with pytest.raises(EgressRefused):
@@ -106,13 +147,17 @@ async def test_consent_is_for_the_host_that_was_named() -> None:
     assert f"host: localhost:{port}" in seen[0].lower()
 
 
-async def test_a_name_with_one_private_address_among_public_ones_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_with_one_private_address_among_public_ones_is_refused(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolve_to(monkeypatch, [["93.184.216.34", "127.0.0.1"]])
     with pytest.raises(EgressRefused, match=r"127\.0\.0\.1"):
         await fetch("http://mixed.example/")
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_connection_goes_to_the_address_that_was_checked(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A name that is resolved a second time would lead elsewhere: here, to nowhere."""
     async with server() as (port, seen):
         asked = resolve_to(monkeypatch, [["127.0.0.1"], ["192.0.2.1"]])
@@ -121,9 +166,11 @@ async def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: 
     assert f"host: rebinding.example:{port}" in seen[0].lower()
 
 
-async def test_an_unknown_name_is_a_connection_error_and_not_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_name_is_a_connection_error_and_not_a_refusal(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolve_to(monkeypatch, [])
-    with pytest.raises(httpx2.ConnectError, match=r"nowhere\.example"):
+    with pytest.raises((httpx2.ConnectError, aiohttp.ClientConnectorError), match=r"nowhere\.example"):
         await fetch("http://nowhere.example/")
 
 
@@ -133,11 +180,11 @@ async def test_a_redirect_ends_the_request() -> None:
         seen,
     ):
         with pytest.raises(EgressRefused, match="redirect"):
-            await fetch(f"http://localhost:{port}/", private_hosts=["localhost"])
+            await fetch_by_httpx(f"http://localhost:{port}/", private_hosts=["localhost"])
     assert len(seen) == 1
 
 
-async def test_credentials_stay_with_their_origin() -> None:
+async def test_credentials_stay_with_their_origin(fetch: Fetch) -> None:
     async with server() as (port, seen):
         origin = f"http://localhost:{port}/v1"
         assert await fetch(f"http://localhost:{port}/v1/chat", private_hosts=["localhost"], origin=origin) == 200
@@ -151,21 +198,24 @@ async def test_credentials_stay_with_their_origin() -> None:
     "url", ["", "ftp://example.org", "file:///etc/passwd", "http://", "http://[::1", "http://0177.0.0.1", "x"]
 )
 def test_an_origin_has_to_be_an_http_url(url: str) -> None:
-    with pytest.raises(EgressRefused, match="is not a URL"):
-        checked_client(origin=url)
+    for take in (lambda: checked_client(origin=url), lambda: parse_url(url)):
+        with pytest.raises(EgressRefused, match="is not a URL"):
+            take()
 
 
-async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_in_a_base_url_is_refused_and_not_repeated() -> None:
+    for url in ("https://user:hunter2@example.org/v1", "https://user:hunter2@[::1/v1"):
+        with pytest.raises(EgressRefused) as refused:
+            parse_url(url)
+        assert "hunter2" not in str(refused.value)
+
+
+async def test_proxies_of_the_environment_are_not_used(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     async with server() as (port, seen):
         monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
         monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
         assert await fetch(f"http://localhost:{port}/", private_hosts=["localhost"]) == 200
     assert len(seen) == 1
-
-
-async def fetch(url: str, **rules: Any) -> int:
-    async with checked_client(**rules) as client:
-        return (await client.get(url)).status_code
 
 
 @asynccontextmanager

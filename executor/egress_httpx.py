@@ -1,0 +1,129 @@
+"""Outgoing HTTP over httpx2, which the SDKs of some providers ride on, kept to the rules of `egress`.
+
+TLS still verifies the name. Redirects are not followed, and proxies from the environment are not used: both would
+choose the address elsewhere.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from functools import lru_cache
+
+import httpcore2
+import httpx2
+
+from executor.egress import (
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
+    EgressRefused,
+    checked_addresses,
+    foreign_origin,
+    refused_redirect,
+    refused_url,
+)
+
+MAX_CONNECTIONS = 1_000
+MAX_IDLE_CONNECTIONS = 200
+# Callers set their own deadlines; this only bounds a connection that everyone has forgotten.
+LONGEST_READ_SECONDS = 86_400.0
+
+
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens TCP connections to checked addresses only. `private_hosts` are names whose addresses may be private."""
+
+    def __init__(self, private_hosts: Collection[str] = ()) -> None:
+        self._private_hosts = frozenset(host.lower() for host in private_hosts)
+        self._inner = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the interface
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        private_allowed = host.lower() in self._private_hosts
+        try:
+            addresses = await checked_addresses(host, port, private_allowed=private_allowed)
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        for address in addresses[:-1]:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature of the interface
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        raise EgressRefused("Connections to a Unix socket are not allowed; use an http or https URL.")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class CheckedTransport(httpx2.AsyncHTTPTransport):
+    """HTTP over `CheckedBackend`. With `origin` (a URL) it serves that scheme, host and port alone.
+
+    The requests of such a client carry credentials; binding them to the origin keeps them from any other host.
+    """
+
+    def __init__(self, *, private_hosts: Collection[str] = (), origin: str | None = None) -> None:
+        tls = _tls()
+        super().__init__(verify=tls)
+        # The parent has no parameter for the network backend, and its pool has not been used yet.
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls,
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=CheckedBackend(private_hosts),
+        )
+        self._origin = None if origin is None else _origin(_parse(origin))
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self._origin is not None and _origin(request.url) != self._origin:
+            raise foreign_origin(request.url.host)
+        response = await super().handle_async_request(request)
+        if 300 <= response.status_code < 400:
+            await response.aclose()
+            raise refused_redirect(request.url.host, response.status_code)
+        return response
+
+
+def checked_client(*, private_hosts: Collection[str] = (), origin: str | None = None) -> httpx2.AsyncClient:
+    """A client whose every connection is checked. Close it with `aclose()`; use it on one event loop only.
+
+    Raises `EgressRefused` when `origin` is not an http or https URL; so do requests that break a rule.
+    """
+    return httpx2.AsyncClient(
+        transport=CheckedTransport(private_hosts=private_hosts, origin=origin),
+        timeout=httpx2.Timeout(LONGEST_READ_SECONDS, connect=CONNECT_SECONDS),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """One context for the process: loading the certificates takes longer than a call does."""
+    return httpx2.create_ssl_context()
+
+
+def _parse(url: str) -> httpx2.URL:
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise refused_url(url, str(error)) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise refused_url(url, "it has to start with http:// or https:// and to name a host")
+    return parsed
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    standard = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host.lower(), url.port or standard
