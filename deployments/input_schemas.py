@@ -1,4 +1,4 @@
-"""The input schemas of versions, kept in memory: a version never changes, and its document may be large."""
+"""Versions and their input schemas, kept in memory: a version never changes, and its document may be large."""
 
 from functools import lru_cache
 from uuid import UUID
@@ -13,3 +13,9 @@ def input_schema_of(version_id: UUID) -> JsonObject | None:
     document = DesignVersion.objects.values_list("document", flat=True).get(id=version_id)
     schema: JsonObject | None = document.get("input_schema")
     return schema
+
+
+@lru_cache(maxsize=512)
+def pinned_version(version_id: UUID) -> DesignVersion:
+    """The version's row without its document. Raises `DesignVersion.DoesNotExist`."""
+    return DesignVersion.objects.defer("document").get(id=version_id)

@@ -28,7 +28,20 @@ VERBS_OF_SCOPE: Final[dict[Scope, frozenset[Verb]]] = {
     "manage": frozenset({"view", "change", "deploy", "manage_keys"}),
 }
 
+MAX_KEY_CHARACTERS: Final = 200
+
 _MARK = "ok"
+_COLUMNS = (
+    "id",
+    "key_hash",
+    "name",
+    "team_id",
+    "scopes",
+    "all_deployments",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
 
 
 def make_key(
@@ -75,35 +88,33 @@ def revoke_key(*, key: ApiKey) -> None:
 def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None:
     """Who asks with this key, and when it was last used; None when it is unknown, revoked or past its time.
 
-    One indexed query, whether the key is for some deployments or for all. Nothing of it is kept: a key that is
-    revoked stops with the next request.
+    One indexed query, and one more for a key that is for some deployments only. Nothing of it is kept: a key that
+    is revoked stops with the next request.
     """
     mark, _, rest = plaintext.partition("_")
     prefix, _, secret = rest.partition("_")
-    if mark != _MARK or not prefix or not secret or len(plaintext) > 200:
+    if mark != _MARK or not prefix or not secret or len(plaintext) > MAX_KEY_CHARACTERS:
         return None
-    rows = list(
-        ApiKey.objects.filter(prefix=prefix).values_list(
-            "id", "key_hash", "name", "team_id", "scopes", "all_deployments", "expires_at", "revoked_at",
-            "last_used_at", "deployments__id",
-        )
-    )  # fmt: skip
-    stored = rows[0][1] if rows else ""
-    if not hmac.compare_digest(stored, _hash(plaintext)):
+    row = next(iter(ApiKey.objects.filter(prefix=prefix).values_list(*_COLUMNS)), None)
+    stored = "" if row is None else row[1]
+    if row is None or not hmac.compare_digest(stored, _hash(plaintext)):
         return None
-    key_id, _, name, team_id, scopes, all_deployments, expires_at, revoked_at, last_used_at, _ = rows[0]
+    key_id, _, name, team_id, scopes, all_deployments, expires_at, revoked_at, last_used_at = row
     if revoked_at is not None or (expires_at is not None and expires_at <= timezone.now()):
         return None
-    chosen: frozenset[UUID] = frozenset(row[-1] for row in rows if row[-1] is not None)
     principal = Principal(
         team_id=team_id,
         team_ids=frozenset({team_id}),
         verbs=verbs_of(scopes),
-        deployment_ids=ALL if all_deployments else chosen,
+        deployment_ids=ALL if all_deployments else _deployments_of(key_id),
         label=f"key:{name}",
         key_id=key_id,
     )
     return principal, last_used_at
+
+
+def _deployments_of(key_id: UUID) -> frozenset[UUID]:
+    return frozenset(Deployment.objects.filter(api_keys=key_id).values_list("id", flat=True))
 
 
 def verbs_of(scopes: Collection[Scope]) -> frozenset[Verb]:

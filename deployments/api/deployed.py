@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from django.http import Http404
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
@@ -19,6 +19,7 @@ from deployments.api.schemas import (
     CALL_PARAMETERS,
     DescriptionSerializer,
 )
+from deployments.input_schemas import pinned_version
 from deployments.models import Deployment
 from deployments.models.deployment import ENDPOINT_PREFIX
 from rest.async_view import AwaitMixin
@@ -30,12 +31,12 @@ _PATH = OpenApiParameter("endpoint_path", str, OpenApiParameter.PATH, descriptio
 class _EndpointView(APIView):
     """Finds the deployment by its path among those that the caller may see."""
 
-    def find_deployment(self, *, with_document: bool = False) -> Deployment:
-        visible = Deployment.objects.visible_to(caller_of(self.request)).select_related("version")
-        if not with_document:
-            visible = visible.defer("version__document")  # it may be large, and a call does not need it
+    def find_deployment(self) -> Deployment:
         path = ENDPOINT_PREFIX + self.kwargs["endpoint_path"].removesuffix("/")
-        deployment: Deployment = get_object_or_404(visible.by_endpoint(path))
+        visible = Deployment.objects.visible_to(caller_of(self.request))
+        deployment: Deployment | None = next(iter(visible.by_endpoint(path)), None)
+        if deployment is None:
+            raise Http404
         return deployment
 
     def require_visible(self) -> None:
@@ -57,7 +58,7 @@ class DeployedEndpointView(AwaitMixin, _EndpointView):
     )
     def get(self, request: Request, endpoint_path: str) -> Response:
         """What this endpoint is: its input schema, an example, and how to call it."""
-        return Response(describe_endpoint(self.find_deployment(with_document=True), request))
+        return Response(describe_endpoint(self.find_deployment(), request))
 
     @extend_schema(
         operation_id="call_endpoint",
@@ -69,6 +70,7 @@ class DeployedEndpointView(AwaitMixin, _EndpointView):
     def post(self, request: Request, endpoint_path: str) -> HttpResponseBase:
         """Execute the design with the body as its input, and wait for the result."""
         deployment = self.find_deployment()
+        deployment.version = pinned_version(deployment.version_id)
         return call_endpoint(request, deployment, require_object(request.data))
 
 
@@ -85,5 +87,5 @@ class EndpointOpenApiView(_EndpointView):
     )
     def get(self, request: Request, endpoint_path: str) -> Response:
         """OpenAPI 3.1 of this one endpoint, typed by its own input schema."""
-        document: dict[str, Any] = endpoint_openapi(self.find_deployment(with_document=True), request)
+        document: dict[str, Any] = endpoint_openapi(self.find_deployment(), request)
         return Response(document)

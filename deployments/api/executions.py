@@ -31,6 +31,7 @@ from deployments.live.feed import event_message
 from deployments.live.sse import stream_events
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
+from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
 from rest.problems import ApiProblem
 from rest.routers import UUID_PATTERN
@@ -63,7 +64,7 @@ def answer_detail(executions: ExecutionLogQuerySet, execution_id: UUID | str) ->
 
 
 @extend_schema_view(list=extend_schema(summary="All executions that you may see, newest first, payloads left out"))
-class ExecutionViewSet(mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
+class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
     """Executions of all deployments and of drafts."""
 
     queryset = ExecutionLog.objects.none()

@@ -18,6 +18,7 @@ from access.principal import ALL
 from deployments.api.serializers import KeyRequest, KeySerializer, NewKeySerializer
 from deployments.keys import DEFAULT_SCOPES, Scope, make_key, revoke_key, verbs_of
 from deployments.models import ApiKey, Deployment
+from rest.async_view import AwaitMixin
 from rest.parsers import refuse_blank_body
 from rest.problems import FieldError, invalid
 from rest.routers import UUID_PATTERN
@@ -27,7 +28,7 @@ from rest.routers import UUID_PATTERN
     list=extend_schema(summary="All keys of the team, revoked ones too, newest first"),
     retrieve=extend_schema(summary="One key, without the key itself"),
 )
-class KeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[ApiKey]):
+class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[ApiKey]):
     """Nobody can give a key more than they have themselves."""
 
     queryset = ApiKey.objects.none()

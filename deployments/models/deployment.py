@@ -25,7 +25,7 @@ class DeploymentQuerySet(TeamQuerySet):
 
     def by_endpoint(self, endpoint_path: str) -> Self:
         """The live deployment of that canonical path (`/api/deployed/…`), as a queryset of one or none."""
-        return self.live().filter(endpoint_path=endpoint_path)
+        return self.filter(deleted_at__isnull=True, endpoint_path=endpoint_path)
 
 
 class Deployment(TeamOwned):

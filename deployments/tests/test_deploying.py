@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connections
@@ -15,6 +16,7 @@ from deployments.deploying import (
     EndpointTaken,
     RevisionChanged,
     UnknownVersion,
+    VersionChoice,
     deploy_design,
     undeploy,
     update_deployment,
@@ -78,9 +80,10 @@ class TestOneAfterTheOther:
         design = make_design()
         deploy_design(design=design, endpoint_path="one", by="user:ann")
         OrchestrationDesign.objects.update(deleted_at=timezone.now())
-        for version in ("latest", 1):
+        choices: list[VersionChoice] = ["latest", 1]
+        for version in choices:
             with pytest.raises(InvalidDesign, match="deleted"):
-                deploy_design(design=design, endpoint_path="two", by="user:ann", version=version)  # type: ignore[arg-type]  # both
+                deploy_design(design=design, endpoint_path="two", by="user:ann", version=version)
 
     def test_a_taken_path_is_refused_until_it_is_undeployed(self) -> None:
         first = deploy()
@@ -187,10 +190,7 @@ class TestAtTheSameTime:
     def test_of_eight_that_deploy_to_one_path_one_gets_it_and_the_others_are_told(self) -> None:
         designs = [make_design() for _ in range(8)]
         outcomes = _at_once(
-            [
-                lambda design=design: deploy_design(design=design, endpoint_path="feed", by="user:ann")
-                for design in designs
-            ]
+            [partial(deploy_design, design=design, endpoint_path="feed", by="user:ann") for design in designs]
         )
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Deployment"] + ["EndpointTaken"] * 7
         assert Deployment.objects.live().count() == 1
@@ -218,7 +218,7 @@ class TestAtTheSameTime:
             changes = DeploymentChanges(limits={name: 7})
             return update_deployment(deployment_id=deployment.id, changes=changes, by="user:ann")
 
-        _at_once([lambda name=name: patch(name) for name in fields])
+        _at_once([partial(patch, name) for name in fields])
         assert Deployment.objects.values_list(*fields).get() == (7, 7, 7, 7)
 
 

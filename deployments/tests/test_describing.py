@@ -13,6 +13,7 @@ from deployments.api.describing import calls_of, embed_schema
 from deployments.api.example_inputs import example_input
 from deployments.tests.site_api import Deployed, SiteApi
 from executor.json_schema import validate_instance
+from executor.json_types import JsonObject
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "object"},
@@ -78,7 +79,7 @@ def test_an_embedded_schema_means_the_same_there() -> None:
 
 
 def test_text_with_quotes_does_not_break_out_of_the_calls() -> None:
-    nasty = {"text": 'it\'s "quoted" `$(touch x)` ${y} \\ end\n'}
+    nasty: JsonObject = {"text": 'it\'s "quoted" `$(touch x)` ${y} \\ end\n'}
     calls = calls_of("http://localhost/api/deployed/x", nasty)
     compile(calls["python"], "call", "exec")
     echoed = calls["curl"].replace("curl -X POST", "printf '%s\\n'", 1)

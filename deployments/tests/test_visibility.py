@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from access.models import Team
@@ -37,7 +37,7 @@ ADDRESSES = [
 ]
 
 
-def make_things(team: Team, path: str) -> dict[str, str]:
+def make_things(team: Group, path: str) -> dict[str, str]:
     """A design, its deployment, an execution of it and a key, all of the team."""
     document = one_agent_document()
     design = OrchestrationDesign.objects.create(team=team, name="Secret", draft=document)
@@ -48,7 +48,7 @@ def make_things(team: Team, path: str) -> dict[str, str]:
     return {name: str(thing.pk) for name, thing in things.items()} | {"path": path}
 
 
-def headers_of(team: Team, *scopes: Scope, deployments: list[Deployment] | None = None) -> dict[str, str]:
+def headers_of(team: Group, *scopes: Scope, deployments: list[Deployment] | None = None) -> dict[str, str]:
     _, plaintext = make_key(name="asking", team_id=team.pk, scopes=scopes, deployments=deployments)
     return {"Authorization": f"Bearer {plaintext}"}
 
