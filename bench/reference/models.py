@@ -13,5 +13,7 @@ class Call(models.Model):
     started_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
 
+    objects: "models.Manager[Call]" = models.Manager()
+
     def __str__(self) -> str:
         return str(self.id)

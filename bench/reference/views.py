@@ -5,7 +5,6 @@ import uuid
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from channels.layers import get_channel_layer
 from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.request import Request
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 
 from bench.reference.models import Call
 from bench.reference.tasks import run
+from bench.reference.wake_up import channel_layer
 
 
 class CallView(APIView):
@@ -32,13 +32,14 @@ class CallView(APIView):
         return view
 
     def post(self, request: Request) -> Response:
-        call = Call.objects.create(id=uuid.uuid4(), status="queued", input_data=request.data)
+        body: dict[str, str] = dict(request.data)
+        call = Call.objects.create(id=uuid.uuid4(), status="queued", input_data=body)
         connections.close_all()
-        return Response({"id": str(call.id), "prompt": request.data["text"]})
+        return Response({"id": str(call.id), "prompt": body["text"]})
 
 
 async def _wait(data: dict[str, Any]) -> None:
-    layer = get_channel_layer()
+    layer = channel_layer()
     channel = await layer.new_channel()
     group = f"call.{data['id']}"
     await layer.group_add(group, channel)
@@ -50,6 +51,6 @@ async def _wait(data: dict[str, Any]) -> None:
 
 
 def _output(call_id: str) -> str:
-    output = Call.objects.values_list("output", flat=True).get(id=call_id)
+    output: str = Call.objects.values_list("output", flat=True).get(id=call_id)
     connections.close_all()
     return output

@@ -338,7 +338,7 @@ def _owner(fences: Iterable[Fence]) -> str:
 
 def _new_seqs(seqs: Mapping[Fence, int]) -> Case | Value:
     if len(seqs) == 1:
-        return Value(*seqs.values())
+        return Value(next(iter(seqs.values())))
     whens = (When(id=fence.execution_id, then=Value(seq)) for fence, seq in seqs.items())
     return Case(*whens, default=F("seq"), output_field=PositiveIntegerField())
 

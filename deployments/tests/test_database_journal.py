@@ -67,7 +67,7 @@ class DatabaseJournals:
 @pytest.mark.django_db(transaction=True)
 class TestDatabaseJournal(JournalContract):
     @pytest.fixture
-    def journals(self) -> Iterator[JournalFactory]:  # type: ignore[override] # a fixture that cleans up
+    def journals(self) -> Iterator[JournalFactory]:
         writer = GroupCommitWriter()
         writer.start()
         yield DatabaseJournals(writer)
