@@ -22,6 +22,8 @@ from orchestration_site.tests.servers import ServerMissing, create_database, fin
 
 Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
+#: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
+ON_DATABASE = ("--reuse-db",)
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
@@ -99,11 +101,13 @@ LANES = (
         parallel=2,
     ),
     Lane("engine", 120, (run_pytest(*TWO_CORES, "executor", "bench"),)),
-    Lane("api-embedded", 90, (run_pytest(*TWO_CORES, "-m", "not distributed", "--ignore", RULES, *APPS),)),
+    Lane(
+        "api-embedded", 90, (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", "not distributed", "--ignore", RULES, *APPS),)
+    ),
     Lane(
         "api-distributed",
         90,
-        (run_pytest(*TWO_CORES, "-m", "not embedded", "--ignore", RULES, *APPS),),
+        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", "not embedded", "--ignore", RULES, *APPS),),
         servers=distributed_servers,
     ),
 )
