@@ -11,7 +11,7 @@ from pydantic_ai.providers.openai import OpenAIProvider
 
 from executor.egress_httpx import checked_client
 from executor.providers.accounts import Account
-from executor.providers.connection import ProviderConnection
+from executor.providers.sdk_connection import SdkConnection
 
 # What a server other than OpenAI is sure to understand: `max_tokens`, and the schema as it was written.
 COMPATIBLE = OpenAIModelProfile(
@@ -22,7 +22,7 @@ COMPATIBLE = OpenAIModelProfile(
 OPENAI_HOST = "api.openai.com"
 
 
-def connect(account: Account) -> ProviderConnection:
+def connect(account: Account) -> SdkConnection:
     """A connection for the account, on the running loop. Opens nothing yet."""
     http_client = checked_client(private_hosts=[account.host] if account.allow_private else [], origin=account.url)
     # "" and not None: with None the SDK takes other credentials from its own environment variables.
@@ -33,6 +33,4 @@ def connect(account: Account) -> ProviderConnection:
     sdk._custom_headers = {}  # noqa: SLF001 - headers from OPENAI_CUSTOM_HEADERS would reach every account's host
     provider = OpenAIProvider(openai_client=sdk)
     profile = None if account.host == OPENAI_HOST else COMPATIBLE
-    return ProviderConnection(
-        account, http_client, lambda name: OpenAIChatModel(name, provider=provider, profile=profile)
-    )
+    return SdkConnection(account, http_client, lambda name: OpenAIChatModel(name, provider=provider, profile=profile))

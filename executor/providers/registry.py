@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from executor.clock import Clock
 from executor.errors import ExecutorError, UnknownModel
 from executor.providers.accounts import Account, AccountKind
+from executor.providers.connection import Connection, KindModule
 from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
 from executor.providers.gate import AccountGate
 from executor.providers.offline import OfflineModel
@@ -149,19 +150,9 @@ class _AccountLine:
         gate = AccountGate(self.account.name, max_concurrent_calls=self.account.max_concurrent_calls, clock=self._clock)
         return _Seat(connection, gate)
 
-    def _connect(self) -> "_Connection":
-        module = cast("_KindModule", _load(_KIND_MODULES[self.account.kind]))
+    def _connect(self) -> Connection:
+        module = cast(KindModule, _load(_KIND_MODULES[self.account.kind]))
         return module.connect(self.account)
-
-
-class _Connection(Protocol):
-    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer: ...
-
-    async def aclose(self) -> None: ...
-
-
-class _KindModule(Protocol):
-    def connect(self, account: Account) -> _Connection: ...
 
 
 class _PricesModule(Protocol):
@@ -171,7 +162,7 @@ class _PricesModule(Protocol):
 class _Seat:
     """What one event loop holds of an account."""
 
-    def __init__(self, connection: _Connection, gate: AccountGate) -> None:
+    def __init__(self, connection: Connection, gate: AccountGate) -> None:
         self.connection = connection
         self.gate = gate
 
@@ -179,7 +170,7 @@ class _Seat:
 def _load(name: str) -> ModuleType:
     """Import one of the heavy modules above: the one place that imports by need.
 
-    The SDKs and the price list take 20 to 100 MB and up to three seconds; a process that runs only `offline:` models,
-    or waits for its first execution, must not pay for them.
+    The clients, SDKs and the price list take 10 to 100 MB and up to three seconds; a process that runs only `offline:`
+    models, or waits for its first execution, must not pay for them.
     """
     return importlib.import_module(name)
