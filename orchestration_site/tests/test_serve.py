@@ -9,9 +9,11 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestration_site.tests.servers import free_port
@@ -20,38 +22,121 @@ from orchestration_site.tests.sites import MANAGE, Process, Site, site_environme
 PASSWORD_LINE = re.compile(r"Sign in as admin:\s+([a-z2-9]{19})\s")
 
 
-class Serving:
-    """`manage.py serve` on a folder of its own, as often as a test starts it."""
+@dataclass
+class Life:
+    """An installation that is started three times: fresh and stopped, again and killed, again and interrupted.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: list[Process] = []
+    In between the user undeploys the samples. What is tested of it is noted on the way.
+    """
 
-    def start(self, **variables: object) -> tuple[str, Process]:
-        """Start it and wait until it is ready; its URL."""
-        logs = self.folder / f"start-{len(self.processes)}"
-        logs.mkdir()
-        env = site_environment(self.folder / "data", **{"PORT": 0, **variables})
-        process = Process.start("serve", [*MANAGE, "serve"], env, logs)
-        self.processes.append(process)
-        url = wait_for_url(process)
-        wait_until_ready(url, process)
-        return url, process
+    folder: Path
+    logs: list[str] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    printed_password: str = ""
+    signed_in: dict[str, bool] = field(default_factory=dict)
+    printed_call: dict[str, Any] = field(default_factory=dict)
+    second_of_two: subprocess.CompletedProcess[str] | None = None
+    owner: int = 0
+    deployed_at_first: int = 0
+    left_at_last: list[tuple[str]] = field(default_factory=list)
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "orchestration.sqlite3"
 
 
-@pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Serving]:
-    serving = Serving(tmp_path)
-    yield serving
-    for process in serving.processes:
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    life = Life(tmp_path_factory.mktemp("life") / "data")
+    process = start(life)
+    try:
+        live_first_day(life, process)
         process.stop(signal.SIGKILL)
+        process = start(life)
+        live_last_day(life, process)
+        yield life
+    finally:
+        process.stop(signal.SIGKILL)
+
+
+def live_first_day(life: Life, process: Process) -> None:
+    url = wait_for_url(process)
+    printed = PASSWORD_LINE.search(process.log.read_text())
+    life.printed_password = printed.group(1) if printed else ""
+    life.signed_in["printed"] = can_sign_in(url, life.printed_password)
+    life.signed_in["wrong"] = can_sign_in(url, "wrong")
+    life.printed_call = make_printed_call(life, process)
+    life.owner = process.running.pid
+    life.second_of_two = run_serve(life.folder, PORT=0)
+    end(life, process, signal.SIGTERM)
+    with sqlite3.connect(life.database) as database:
+        life.deployed_at_first = database.execute("SELECT count(*) FROM deployments_deployment").fetchone()[0]
+        database.execute("UPDATE deployments_deployment SET deleted_at = created_at")
+        database.execute("UPDATE designs_orchestrationdesign SET name = 'mine'")
+    process.restart()
+    wait_until_ready(wait_for_url(process), process)
+
+
+def live_last_day(life: Life, process: Process) -> None:
+    reset = run_manage(life.folder, "reset_admin_password")
+    new = re.search(r"password (\w+)", reset.stdout)
+    url = wait_for_url(process)
+    life.signed_in["reset"] = can_sign_in(url, new.group(1) if new else "")
+    life.signed_in["lost"] = can_sign_in(url, life.printed_password)
+    end(life, process, signal.SIGINT)
+    with sqlite3.connect(life.database) as database:
+        live = database.execute("SELECT endpoint_path FROM deployments_deployment WHERE deleted_at IS NULL")
+        life.left_at_last = [*live, *database.execute("SELECT DISTINCT name FROM designs_orchestrationdesign")]
+
+
+def start(life: Life) -> Process:
+    logs = life.folder.parent / f"start-{len(life.logs)}"
+    logs.mkdir()
+    process = Process.start("serve", [*MANAGE, "serve"], site_environment(life.folder, PORT=0), logs)
+    wait_until_ready(wait_for_url(process), process)
+    return process
+
+
+def end(life: Life, process: Process, number: signal.Signals) -> None:
+    life.statuses.append(process.stop(number))
+    life.logs.append(process.log.read_text())
+    process.log.write_text("")
+
+
+def run_manage(folder: Path, *words: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own words
+        [*MANAGE, *words], env=site_environment(folder, **variables), capture_output=True, text=True, check=False
+    )
 
 
 def run_serve(folder: Path, **variables: object) -> subprocess.CompletedProcess[str]:
     """Start it where it cannot run; what it says."""
-    return subprocess.run(  # noqa: S603 - our own words
-        [*MANAGE, "serve"], env=site_environment(folder, **variables), capture_output=True, text=True, check=False
+    return run_manage(folder, "serve", **variables)
+
+
+def make_printed_call(life: Life, process: Process) -> dict[str, Any]:
+    """The call as it is pasted, but for `make -s key`, which stands for the command that it runs."""
+    printed = re.search(r"^  (curl .*)$", process.log.read_text(), re.MULTILINE)
+    line = printed.group(1) if printed else "echo {}"
+    key_command = f"{MANAGE[0]} {MANAGE[1]} create_key first"
+    done = subprocess.run(  # noqa: S603 - our own words
+        ["/bin/sh", "-c", line.replace("make -s key NAME=first", key_command)],
+        env=site_environment(life.folder),
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def can_sign_in(url: str, password: str) -> bool:
+    """Whether the admin's own form lets `admin` in."""
+    with httpx.Client(base_url=url) as browser:
+        browser.get("/admin/login/")
+        form = {"username": "admin", "password": password, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        answer = browser.post("/admin/login/?next=/admin/", data=form)
+        return answer.status_code == 302 and browser.get("/admin/").status_code == 200
 
 
 def get(url: str) -> tuple[int, dict[str, str], Any]:
@@ -62,70 +147,47 @@ def get(url: str) -> tuple[int, dict[str, str], Any]:
         return error.code, dict(error.headers), json.loads(error.read())
 
 
-def can_sign_in(folder: Path, password: str) -> bool:
-    code = (
-        "import django; django.setup();from django.contrib.auth import authenticate;"
-        f"print(authenticate(username='admin', password={password!r}) is not None)"
-    )
-    env = site_environment(folder) | {"DJANGO_SETTINGS_MODULE": "orchestration_site.settings"}
-    done = subprocess.run(  # noqa: S603 - our own words
-        [MANAGE[0], "-c", code], env=env, capture_output=True, text=True, check=True, cwd=Path(MANAGE[1]).parent
-    )
-    return done.stdout.strip() == "True"
-
-
 @pytest.mark.embedded
-def test_the_first_start_prints_a_password_that_signs_in_and_the_second_none(serving: Serving) -> None:
-    _, first = serving.start()
-    first.stop()
-    _, second = serving.start()
-    second.stop()
+class TestLife:
+    def test_the_first_start_prints_a_password_that_signs_in(self, life: Life) -> None:
+        assert life.printed_password
+        assert life.signed_in["printed"] is True
+        assert life.signed_in["wrong"] is False
 
-    printed = PASSWORD_LINE.search(first.log.read_text())
-    assert printed
-    assert can_sign_in(serving.folder / "data", printed.group(1))
-    assert PASSWORD_LINE.search(second.log.read_text()) is None
-    assert printed.group(1) not in second.log.read_text()
-    assert "make password" in second.log.read_text()
+    def test_later_starts_print_none_and_say_how_to_replace_it(self, life: Life) -> None:
+        assert PASSWORD_LINE.search(life.logs[-1]) is None
+        assert life.printed_password not in life.logs[-1]
+        assert "make password" in life.logs[-1]
 
+    def test_a_lost_password_is_replaced_by_a_command_that_prints_the_new_one(self, life: Life) -> None:
+        assert life.signed_in["reset"] is True
+        assert life.signed_in["lost"] is False
 
-@pytest.mark.embedded
-def test_the_operators_password_is_taken_and_never_printed(serving: Serving) -> None:
-    _, process = serving.start(ADMIN_PASSWORD="chosen by the operator")
-    process.stop()
+    def test_the_call_that_it_prints_works_as_pasted(self, life: Life) -> None:
+        assert life.printed_call["status"] == "completed"
 
-    assert "chosen by the operator" not in process.log.read_text()
-    assert can_sign_in(serving.folder / "data", "chosen by the operator")
+    def test_it_ends_with_status_0_and_no_traceback_on_sigterm_and_on_ctrl_c(self, life: Life) -> None:
+        assert life.statuses == [0, 0]
+        assert not [log for log in life.logs if "Traceback" in log]
 
+    def test_it_starts_again_after_it_was_killed(self, life: Life) -> None:
+        assert "The site is running" in life.logs[-1]
 
-@pytest.mark.embedded
-def test_a_lost_password_is_replaced_by_a_command_that_prints_the_new_one(tmp_path: Path) -> None:
-    env = site_environment(tmp_path)
-    for words in (["setup"], ["reset_admin_password"]):
-        done = subprocess.run([*MANAGE, *words], env=env, capture_output=True, text=True, check=True)  # noqa: S603 - our own words
+    def test_a_second_start_on_the_same_folder_gets_one_sentence_that_names_the_first(self, life: Life) -> None:
+        assert life.second_of_two is not None
+        assert life.second_of_two.returncode == 1
+        said = life.second_of_two.stderr
+        assert said.startswith(f"CommandError: Process {life.owner} runs on {life.folder} already. Stop it, or type: ")
+        assert said.count("\n") == 1
 
-    password = re.search(r"password (\w+)", done.stdout)
-    assert password
-    assert can_sign_in(tmp_path, password.group(1))
-
-
-@pytest.mark.embedded
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_status_0_and_no_traceback_when_told_to_stop(serving: Serving, number: signal.Signals) -> None:
-    _, process = serving.start()
-
-    assert process.stop(number) == 0
-    assert "Traceback" not in process.log.read_text()
+    def test_the_samples_are_deployed_at_first_and_what_the_user_deleted_is_not_made_again(self, life: Life) -> None:
+        assert life.deployed_at_first >= 10
+        assert life.left_at_last == [("mine",)]
 
 
-@pytest.mark.embedded
-def test_it_can_be_started_again_after_it_was_killed(serving: Serving) -> None:
-    _, process = serving.start()
-    process.stop(signal.SIGKILL)
-
-    url, _ = serving.start()
-
-    assert get(f"{url}/livez")[0] == 200
+def test_the_operators_password_signs_in_and_is_never_printed(embedded_site: Site) -> None:
+    assert can_sign_in(embedded_site.base_url, embedded_site.admin_password)
+    assert embedded_site.admin_password not in embedded_site.processes["serve"].log.read_text()
 
 
 def test_a_taken_port_gets_one_sentence_that_says_what_to_type(tmp_path: Path) -> None:
@@ -142,20 +204,6 @@ def test_a_taken_port_gets_one_sentence_that_says_what_to_type(tmp_path: Path) -
     assert done.stdout == ""
 
 
-@pytest.mark.embedded
-def test_a_second_start_on_the_same_folder_gets_one_sentence_that_names_the_first(serving: Serving) -> None:
-    _, first = serving.start()
-
-    done = run_serve(serving.folder / "data", PORT=0)
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"CommandError: Process {first.running.pid} runs on {serving.folder / 'data'} already."
-    )
-    assert done.stderr.count("\n") == 1
-    assert first.running.poll() is None
-
-
 def test_an_address_that_is_not_ours_gets_one_sentence(tmp_path: Path) -> None:
     done = run_serve(tmp_path, HOST="192.0.2.1", PORT=0)
 
@@ -169,44 +217,6 @@ def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(tmp_path: P
     assert done.returncode == 2
     assert done.stderr.startswith("PORT='many' cannot be used: ")
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.embedded
-def test_what_the_user_deleted_is_not_made_again_by_the_next_start(serving: Serving) -> None:
-    _, process = serving.start()
-    process.stop()
-    with sqlite3.connect(serving.folder / "data" / "orchestration.sqlite3") as database:
-        assert database.execute("SELECT count(*) FROM deployments_deployment").fetchone()[0] >= 10
-        database.execute("UPDATE deployments_deployment SET deleted_at = created_at")
-        database.execute("UPDATE designs_orchestrationdesign SET name = 'mine'")
-
-    _, process = serving.start()
-    process.stop()
-
-    with sqlite3.connect(serving.folder / "data" / "orchestration.sqlite3") as database:
-        live = database.execute("SELECT count(*) FROM deployments_deployment WHERE deleted_at IS NULL").fetchone()[0]
-        names = database.execute("SELECT DISTINCT name FROM designs_orchestrationdesign").fetchall()
-    assert live == 0
-    assert names == [("mine",)]
-
-
-@pytest.mark.embedded
-def test_the_call_that_it_prints_works_as_pasted(serving: Serving) -> None:
-    """But for `make -s key`, which stands for the command that it runs."""
-    _, process = serving.start()
-    printed = re.search(r"^  (curl .*)$", process.log.read_text(), re.MULTILINE)
-    assert printed
-    key_command = f"{MANAGE[0]} {MANAGE[1]} create_key first"
-
-    done = subprocess.run(  # noqa: S603 - our own words
-        ["/bin/sh", "-c", printed.group(1).replace("make -s key NAME=first", key_command)],
-        env=site_environment(serving.folder / "data"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert json.loads(done.stdout)["status"] == "completed", done.stdout
 
 
 def test_a_probe_is_answered_whatever_host_it_names(site: Site) -> None:
