@@ -79,8 +79,6 @@ def deploy_design(
     Raises `InvalidEndpointPath`, `EndpointTaken`, `UnknownVersion`, `InvalidDesign`, `InvalidSchedule`.
     """
     path = canonical_endpoint_path(endpoint_path)
-    if Deployment.objects.by_endpoint(path).exists():
-        raise EndpointTaken(path)
     try:
         with transaction.atomic():
             chosen = _choose_version(design, version, by)
@@ -95,7 +93,7 @@ def deploy_design(
             if schedule is not None:
                 _write_schedule(deployment, schedule)
     except IntegrityError:
-        # Two callers saw the path free; the unique index let the other one through.
+        # The unique index decides, for two that come at once as well.
         if Deployment.objects.by_endpoint(path).exists():
             raise EndpointTaken(path) from None
         raise

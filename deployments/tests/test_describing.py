@@ -78,6 +78,11 @@ def test_an_embedded_schema_means_the_same_there() -> None:
     assert not validator.is_valid({"items": ["x"]})
 
 
+def test_what_only_looks_like_a_reference_is_left_alone() -> None:
+    data: Any = {"const": {"$ref": "#/x"}, "enum": [{"$ref": "#/x"}], "default": {"$ref": "#/x"}}
+    assert embed_schema({"properties": {"$ref": data}}, "#/here") == {"properties": {"$ref": data}}
+
+
 def test_text_with_quotes_does_not_break_out_of_the_calls() -> None:
     nasty: JsonObject = {"text": 'it\'s "quoted" `$(touch x)` ${y} \\ end\n'}
     calls = calls_of("http://localhost/api/deployed/x", nasty)
