@@ -6,7 +6,7 @@ used.
 
 import ipaddress
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import aiohttp
@@ -85,14 +85,19 @@ class CheckedConnector(aiohttp.TCPConnector):
         return await super().connect(req, traces, timeout)
 
 
-def checked_session(*, private_hosts: Collection[str] = (), origin: URL | None = None) -> aiohttp.ClientSession:
+def checked_session(
+    *, private_hosts: Collection[str] = (), origin: URL | None = None, headers: Mapping[str, str] | None = None
+) -> aiohttp.ClientSession:
     """A session whose every connection is checked. Make it, use it and `close()` it on one event loop.
+
+    `headers` go with every request; where they are a credential, `origin` has to say whose.
 
     Callers set their own deadlines, bound what they read, and pass `allow_redirects=False`. Requests that break a rule
     raise `EgressRefused`. Answers are not decompressed: a small one could fill the memory.
     """
     return aiohttp.ClientSession(
         connector=CheckedConnector(private_hosts=private_hosts, origin=origin),
+        headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
         auto_decompress=False,

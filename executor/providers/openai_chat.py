@@ -1,36 +1,193 @@
-"""OpenAI, and every server that speaks its Chat Completions (Ollama, vLLM, LiteLLM, OpenRouter, …).
+"""OpenAI, and every server that speaks its Chat Completions (Ollama, vLLM, LiteLLM, OpenRouter, …), over aiohttp alone.
 
-OpenAI's own models go over Chat Completions too, not Responses: one road for both means that what is tested against a
-compatible server holds for OpenAI, and no agent here uses what only Responses offers (stored state, hosted tools).
+The road that most calls take: a call costs little more than its HTTP request. OpenAI's own models go over Chat
+Completions too, not Responses: what is tested against a compatible server then holds for OpenAI, and no agent here
+uses what only Responses offers (stored state, hosted tools).
 """
 
-from openai import AsyncOpenAI
-from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.profiles.openai import OpenAIModelProfile
-from pydantic_ai.providers.openai import OpenAIProvider
+import asyncio
+import io
+import json
+from collections.abc import AsyncGenerator
 
-from executor.egress_httpx import checked_client
+import aiohttp
+from yarl import URL
+
+from executor.egress import EgressRefused, refused_redirect
+from executor.egress_aiohttp import checked_session, parse_url
 from executor.providers.accounts import Account
-from executor.providers.sdk_connection import SdkConnection
-
-# What a server other than OpenAI is sure to understand: `max_tokens`, and the schema as it was written.
-COMPATIBLE = OpenAIModelProfile(
-    openai_chat_supports_max_completion_tokens=False,
-    openai_supports_strict_tool_definition=False,
-    json_schema_transformer=None,
+from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, TextSink
+from executor.providers.event_stream import EventStream
+from executor.providers.failures import (
+    broken_off,
+    egress_refused,
+    http_failure,
+    not_as_promised,
+    not_in_time,
+    read_retry_after,
+    unreachable,
 )
-OPENAI_HOST = "api.openai.com"
+from executor.providers.openai_answer import Answer
+from executor.providers.openai_request import write_body
+from executor.providers.watched_sink import WatchedSink
+
+ENDPOINT = "/chat/completions"
+DONE = b"[DONE]"
+LONGEST_ANSWER = 32 * 1024 * 1024
+LONGEST_ERROR = 64 * 1024
+# A streamed answer comes in many small events, each with an envelope around its few letters.
+LONGEST_STREAM = 256 * 1024 * 1024
+#: aiohttp warns of larger bodies that are given as bytes.
+LARGE_BODY = 1024 * 1024
+# A server that has said [DONE] has nothing more to say; its connection is kept if it ends the body soon.
+END_SECONDS = 0.5
 
 
-def connect(account: Account) -> SdkConnection:
-    """A connection for the account, on the running loop. Opens nothing yet."""
-    http_client = checked_client(private_hosts=[account.host] if account.allow_private else [], origin=account.url)
-    # "" and not None: with None the SDK takes other credentials from its own environment variables.
-    sdk = AsyncOpenAI(
-        base_url=account.url, api_key=account.key, admin_api_key="", max_retries=0, http_client=http_client
-    )
-    sdk.organization = sdk.project = None
-    sdk._custom_headers = {}  # noqa: SLF001 - headers from OPENAI_CUSTOM_HEADERS would reach every account's host
-    provider = OpenAIProvider(openai_client=sdk)
-    profile = None if account.host == OPENAI_HOST else COMPATIBLE
-    return SdkConnection(account, http_client, lambda name: OpenAIChatModel(name, provider=provider, profile=profile))
+def connect(account: Account) -> "ChatConnection":
+    """A connection for the account. Opens nothing yet. Raises `EgressRefused` when its URL or key cannot be used."""
+    url = parse_url(account.url)
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
+    if account.api_key is not None:
+        if not (account.key.isascii() and account.key.isprintable()):
+            raise EgressRefused("Its key holds characters that no key has, such as a line break. Enter it again.")
+        headers["Authorization"] = f"Bearer {account.key}"
+    return ChatConnection(account, url, headers)
+
+
+class ChatConnection:
+    """Sends Chat Completions requests for one account, over one session, on the event loop of the first of them."""
+
+    def __init__(self, account: Account, url: URL, headers: dict[str, str]) -> None:
+        self._account = account
+        self._host = url.raw_host or ""
+        self._url = url.with_path(url.raw_path.rstrip("/") + ENDPOINT, encoded=True, keep_query=True)
+        self._headers = headers
+        self._session: aiohttp.ClientSession | None = None
+        self._opened: AsyncGenerator[aiohttp.ClientSession, None] | None = None
+
+    def __repr__(self) -> str:
+        return f"ChatConnection({self._account!r})"
+
+    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+        """Ask once. Raises `ModelCallError`, with nothing chained to it: aiohttp's errors may hold the key."""
+        sink = None if on_text is None else WatchedSink(on_text)
+        try:
+            return await self._ask(model, request, sink)
+        except Exception as error:
+            if sink is not None and sink.failure is error:
+                raise
+            failure = self._describe(error)
+        raise failure
+
+    async def aclose(self) -> None:
+        opened, self._opened, self._session = self._opened, None, None
+        if opened is not None:
+            await opened.aclose()
+
+    async def _ask(self, model: str, request: ModelRequest, sink: WatchedSink | None) -> ModelAnswer:
+        body = write_body(model, request, host=self._host, streamed=sink is not None)
+        session = self._session or await self._open()
+        data = body if len(body) < LARGE_BODY else io.BytesIO(body)
+        response = await session.post(self._url, data=data, allow_redirects=False)
+        try:
+            if response.status >= 300:
+                raise await self._refused(model, response)
+            answer = Answer(self._account, model)
+            if sink is None:
+                answer.take_whole(await _read(response, LONGEST_ANSWER))
+            elif response.content_type == "application/json":
+                # The server does not stream and says so.
+                sink.take(answer.take_whole(await _read(response, LONGEST_ANSWER)))
+            else:
+                await self._follow(response, answer, sink)
+            return answer.finish(request)
+        finally:
+            # Back to the pool if it was read to its end; closed if not, by a cancellation for instance.
+            response.release()
+
+    async def _follow(self, response: aiohttp.ClientResponse, answer: Answer, sink: WatchedSink) -> None:
+        """Read the stream, handing text on as it comes. It is complete with [DONE], or with a finish reason alone."""
+        events = EventStream()
+        size = 0
+        try:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > LONGEST_STREAM:
+                    raise not_as_promised(self._account, "far too long")
+                if _take(events.feed(chunk), answer, sink):
+                    return await _read_end(response)
+        except aiohttp.ClientPayloadError:
+            if answer.finish_reason is None:
+                raise
+        if not _take(events.end(), answer, sink) and answer.finish_reason is None:
+            raise broken_off(self._account)
+        return None
+
+    async def _refused(self, model: str, response: aiohttp.ClientResponse) -> Exception:
+        """The error that a status stands for."""
+        if response.status < 400:
+            return refused_redirect(self._host, response.status)
+        try:
+            body = json.loads(await _read(response, LONGEST_ERROR))
+        except (aiohttp.ClientError, ValueError, RecursionError):
+            body = None
+        return http_failure(self._account, model, response.status, body, read_retry_after(response.headers))
+
+    async def _open(self) -> aiohttp.ClientSession:
+        # An unfinished generator is closed by its loop's shutdown: a session that nobody closed is closed there.
+        self._opened = self._hold_session()
+        self._session = await anext(self._opened)
+        return self._session
+
+    async def _hold_session(self) -> AsyncGenerator[aiohttp.ClientSession, None]:
+        private_hosts = [self._host] if self._account.allow_private else []
+        session = checked_session(private_hosts=private_hosts, origin=self._url.origin(), headers=self._headers)
+        try:
+            yield session
+        finally:
+            await session.close()
+
+    def _describe(self, error: Exception) -> ModelCallError:
+        if isinstance(error, ModelCallError):
+            return error
+        if isinstance(error, EgressRefused):
+            return egress_refused(str(error))
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return unreachable(self._account)
+        if isinstance(error, TimeoutError):
+            return not_in_time(self._account)
+        if isinstance(error, aiohttp.ClientError | OSError):
+            return broken_off(self._account)
+        return not_as_promised(self._account, type(error).__name__)
+
+
+def _take(events: list[bytes], answer: Answer, sink: WatchedSink) -> bool:
+    """Whether these events end the answer."""
+    for data in events:
+        if data.strip() == DONE:
+            return True
+        if text := answer.take_chunk(data):
+            sink.take(text)
+    return False
+
+
+async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+    """The whole body. Raises `ValueError` when it is longer, or compressed although that was not asked for."""
+    if "Content-Encoding" in response.headers and response.headers["Content-Encoding"] != "identity":
+        raise ValueError
+    chunks: list[bytes] = []
+    left = longest
+    async for chunk in response.content.iter_any():
+        left -= len(chunk)
+        if left < 0:
+            raise ValueError
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _read_end(response: aiohttp.ClientResponse) -> None:
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await response.content.readany()
+    except (TimeoutError, aiohttp.ClientError):
+        response.close()

@@ -27,6 +27,7 @@ from executor.providers.schema_prompt import with_schema_in_prompt
 from executor.providers.sdk_failures import describe_failure
 from executor.providers.text import clean_json_text, clean_text
 from executor.providers.token_counts import usage_of
+from executor.providers.watched_sink import WatchedSink
 from executor.spec import AgentSettings
 
 StructuredMode = Literal["native", "tool"]
@@ -48,7 +49,7 @@ class SdkConnection:
 
     async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
         """Ask once. Raises `ModelCallError`, with nothing chained to it: the SDKs' errors hold the key."""
-        sink = None if on_text is None else _Sink(on_text)
+        sink = None if on_text is None else WatchedSink(on_text)
         try:
             return await self._ask(model, request, sink)
         except Exception as error:
@@ -62,7 +63,7 @@ class SdkConnection:
             await self.close_sdk()
         await self.http_client.aclose()
 
-    async def _ask(self, model: str, request: ModelRequest, sink: "_Sink | None") -> ModelAnswer:
+    async def _ask(self, model: str, request: ModelRequest, sink: WatchedSink | None) -> ModelAnswer:
         wire_model = self._models.get(model)
         if wire_model is None:
             wire_model = self._models[model] = self.build_model(model)
@@ -76,23 +77,8 @@ class SdkConnection:
         return await _send(wire_model, with_schema_in_prompt(request), TEXT_ONLY, sink)
 
 
-@dataclass
-class _Sink:
-    """Hands pieces on, and remembers if that failed: such a failure is ours and not the provider's."""
-
-    on_text: TextSink
-    failure: Exception | None = None
-
-    def take(self, piece: str) -> None:
-        try:
-            self.on_text(clean_text(piece))
-        except Exception as error:
-            self.failure = error
-            raise
-
-
 async def _send(
-    model: WireModel[Any], request: ModelRequest, parameters: ModelRequestParameters, sink: _Sink | None
+    model: WireModel[Any], request: ModelRequest, parameters: ModelRequestParameters, sink: WatchedSink | None
 ) -> ModelAnswer:
     messages, settings = _wire_messages(request), _wire_settings(request.settings)
     if sink is None:
@@ -108,7 +94,7 @@ async def _send(
     return _answer(request, response)
 
 
-async def _pass_on(stream: AsyncIterable[wire.ModelResponseStreamEvent], sink: _Sink) -> None:
+async def _pass_on(stream: AsyncIterable[wire.ModelResponseStreamEvent], sink: WatchedSink) -> None:
     async for event in stream:
         if isinstance(event, wire.PartStartEvent):
             piece = _text_of(event.part)
