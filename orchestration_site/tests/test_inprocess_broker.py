@@ -1,8 +1,8 @@
 """The broker of the embedded system: nothing lost or repeated over threads, and woken rather than polled."""
 
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -32,13 +32,30 @@ def drain_until(connection: Any, enough: Callable[[], bool]) -> None:
 
 
 def run_together(*targets: Callable[[], None]) -> None:
-    with ThreadPoolExecutor(len(targets)) as threads:
-        for running in [threads.submit(target) for target in targets]:
-            running.result(60)
+    """Each on a thread; raises what one of them raises, and `TimeoutError` when one does not end."""
+    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run(target: Callable[[], None]) -> None:
+        try:
+            target()
+        except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    for target in targets:
+        threading.Thread(target=run, args=[target], daemon=True).start()
+    for _ in targets:
+        try:
+            error = ended.get(timeout=30)
+        except queue.Empty:
+            raise TimeoutError("a thread waits for what nobody sends") from None
+        if error is not None:
+            raise error
 
 
 def test_each_of_a_thousand_messages_of_ten_threads_arrives_once() -> None:
-    queue = make_queue("thousand")
+    jobs = make_queue("thousand")
     received: list[int] = []
 
     def publish(first: int) -> None:
@@ -46,7 +63,7 @@ def test_each_of_a_thousand_messages_of_ten_threads_arrives_once() -> None:
             producer = connection.Producer()
             for number in range(first, first + MESSAGES // PUBLISHERS):
                 producer.publish(
-                    number, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], serializer="json"
+                    number, exchange=jobs.exchange, routing_key=jobs.routing_key, declare=[jobs], serializer="json"
                 )
 
     def consume() -> None:
@@ -54,7 +71,7 @@ def test_each_of_a_thousand_messages_of_ten_threads_arrives_once() -> None:
             received.append(body)
             message.ack()
 
-        with Connection("inprocess://") as connection, Consumer(connection, [queue], callbacks=[keep]):
+        with Connection("inprocess://") as connection, Consumer(connection, [jobs], callbacks=[keep]):
             drain_until(connection, lambda: len(received) >= MESSAGES)
 
     publishers = [lambda first=n * 100: publish(first) for n in range(PUBLISHERS)]
@@ -64,7 +81,7 @@ def test_each_of_a_thousand_messages_of_ten_threads_arrives_once() -> None:
 
 
 def test_two_consumers_share_a_queue_and_neither_sees_the_others_messages() -> None:
-    queue = make_queue("shared")
+    jobs = make_queue("shared")
     received: list[int] = []
     counted = threading.Lock()
 
@@ -74,7 +91,7 @@ def test_two_consumers_share_a_queue_and_neither_sees_the_others_messages() -> N
                 received.append(body)
             message.ack()
 
-        with Connection("inprocess://") as connection, Consumer(connection, [queue], callbacks=[keep]):
+        with Connection("inprocess://") as connection, Consumer(connection, [jobs], callbacks=[keep]):
             while len(received) < 200:
                 try:
                     connection.drain_events(timeout=0.05)
@@ -85,7 +102,7 @@ def test_two_consumers_share_a_queue_and_neither_sees_the_others_messages() -> N
         with Connection("inprocess://") as connection:
             producer = connection.Producer()
             for number in range(200):
-                producer.publish(number, exchange=queue.exchange, routing_key="shared", declare=[queue])
+                producer.publish(number, exchange=jobs.exchange, routing_key="shared", declare=[jobs])
 
     run_together(consume, consume, publish)
 
@@ -116,19 +133,19 @@ def test_a_waiting_consumer_is_woken_by_the_message_itself() -> None:
 
 
 def test_an_ack_frees_a_slot_of_the_prefetch_count_and_wakes_the_consumer() -> None:
-    queue = make_queue("prefetch")
+    jobs = make_queue("prefetch")
     unacknowledged: list[Any] = []
     bodies: list[int] = []
     with Connection("inprocess://") as connection:
         producer = connection.Producer()
         for number in range(2):
-            producer.publish(number, exchange=queue.exchange, routing_key="prefetch", declare=[queue])
+            producer.publish(number, exchange=jobs.exchange, routing_key="prefetch", declare=[jobs])
 
         def hold(body: int, message: Any) -> None:
             bodies.append(body)
             unacknowledged.append(message)
 
-        with Consumer(connection, [queue], callbacks=[hold], prefetch_count=1):
+        with Consumer(connection, [jobs], callbacks=[hold], prefetch_count=1):
             connection.drain_events(timeout=5)
             with pytest.raises(TimeoutError):
                 connection.drain_events(timeout=0.05)
@@ -147,22 +164,54 @@ def test_an_ack_frees_a_slot_of_the_prefetch_count_and_wakes_the_consumer() -> N
             assert bodies == [0, 1]
 
 
-def test_exchanges_declared_by_many_threads_at_once_keep_every_binding() -> None:
-    names = [f"bound-{n}" for n in range(20)]
-    exchange = Exchange("declared-at-once", type="direct")
-    start = threading.Barrier(len(names))
+class SlowToMiss(dict[str, Any]):
+    """The table of exchanges; the first who finds none stops right after looking, until the other has bound."""
+
+    def __init__(self, known: dict[str, Any]) -> None:
+        super().__init__(known)
+        self.missed = threading.Event()
+        self.bound = threading.Event()
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return super().__getitem__(name)
+        except KeyError:
+            if not self.missed.is_set():
+                self.missed.set()
+                self.bound.wait(0.5)
+            raise
+
+
+def test_who_declares_an_exchange_late_does_not_wipe_out_a_binding_made_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = inprocess_broker.EXCHANGE.state.exchanges
+    assert known is not None
+    table = SlowToMiss(known)
+    monkeypatch.setattr(inprocess_broker.EXCHANGE.state, "exchanges", table)
+    exchange = Exchange("declared-by-two", type="direct")
 
     def declare(name: str) -> None:
         with Connection("inprocess://") as connection:
-            start.wait(30)
             Queue(name, exchange, routing_key=name).bind(connection.default_channel).declare()
 
-    run_together(*(lambda name=name: declare(name) for name in names))
+    def declare_second() -> None:
+        assert table.missed.wait(20)
+        declare("second")
+        table.bound.set()
 
-    exchanges = inprocess_broker.EXCHANGE.state.exchanges
-    assert exchanges is not None
-    table = exchanges["declared-at-once"]["table"]
-    assert sorted(queue for _, _, queue in table) == sorted(names)
+    run_together(lambda: declare("first"), declare_second)
+
+    assert sorted(name for _, _, name in table["declared-by-two"]["table"]) == ["first", "second"]
+
+
+def test_a_message_that_comes_between_looking_and_waiting_is_not_slept_through() -> None:
+    def look_too_early_then_wait() -> None:
+        seen = inprocess_broker.EXCHANGE.changes
+        inprocess_broker.EXCHANGE.notify()
+        inprocess_broker.EXCHANGE.wait(seen, 300)
+
+    run_together(look_too_early_then_wait)
 
 
 def test_a_broadcast_reaches_every_consumer() -> None:
@@ -171,12 +220,12 @@ def test_a_broadcast_reaches_every_consumer() -> None:
     with Connection("inprocess://") as connection:
         consumers = []
         for name in ("first", "second"):
-            queue = Broadcast(name="everyone", unique=True)
+            copies = Broadcast(name="everyone", unique=True)
 
             def keep(body: str, message: Any, name: str = name) -> None:
                 received.append(f"{name}: {body}")
 
-            consumers.append(Consumer(connection.channel(), [queue], callbacks=[keep], no_ack=True))
+            consumers.append(Consumer(connection.channel(), [copies], callbacks=[keep], no_ack=True))
         for consumer in consumers:
             consumer.consume()
         connection.Producer().publish("hello", exchange=Exchange("everyone", type="fanout"), routing_key="")
