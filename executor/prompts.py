@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from executor.json_types import Json
 
@@ -14,11 +15,16 @@ class Delivery:
     label: str
     value: Json
 
+    @cached_property
+    def text(self) -> str:
+        """The value as agents see it. Written once, however many agents it reaches."""
+        return as_text(self.value)
+
 
 def write_prompt(*, task: str, deliveries: Iterable[Delivery], instruction: str = "") -> str:
     """The task first, each delivery under its heading, the instruction last. Empty parts are left out."""
     parts = [task.strip()]
-    parts += [f"## {delivery.label}\n{as_text(delivery.value)}" for delivery in deliveries]
+    parts += [f"## {delivery.label}\n{delivery.text}" for delivery in deliveries]
     parts.append(instruction.strip())
     return "\n\n".join(part for part in parts if part)
 

@@ -49,7 +49,7 @@ class ParallelConfig(BlockConfig):
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class Branch:
     """How far one branch has come. `status` is what the trace shows; None while it is undecided."""
 
@@ -187,10 +187,10 @@ def _succeeded(branches: Sequence[Branch]) -> list[Branch]:
 
 async def _work(run: BlockRun[ParallelConfig], branch: Branch, *, replay_only: bool = False) -> None:
     """Call the branch's agent until it succeeds or its tries are used up; a replay stops where the record ends."""
-    prompt = run.prompt(branch.agent)
     while branch.status is None:
         if replay_only and not _is_recorded(run, branch):
             return
+        prompt = run.prompt(branch.agent)
         branch.attempts += 1
         try:
             branch.step = await run.call(branch.agent, prompt, phase=BRANCH, round=branch.attempts - 1)
@@ -221,8 +221,10 @@ async def _work_until(
     tasks = [asyncio.create_task(_work(run, branch)) for branch in pending]
     waiting = set(tasks)
     try:
-        while waiting and len(_succeeded(branches)) < needed:
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        while waiting and (missing := needed - len(_succeeded(branches))) > 0:
+            # Where all that work are needed, one more is no reason to look again; an exception always is.
+            when = asyncio.FIRST_COMPLETED if missing < len(waiting) else asyncio.FIRST_EXCEPTION
+            done, waiting = await asyncio.wait(waiting, return_when=when)
             for task in done:
                 task.result()
     finally:
