@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,9 +14,11 @@ from django.db.models import Count, Max
 from pydantic import SecretStr
 
 from designs.models import ProviderAccount
+from executor.model_names import named_models
 from executor.providers.accounts import Account, AccountKind, accounts_from_environment
 from executor.providers.contract import Price
 from executor.providers.registry import ProviderRegistry
+from executor.spec import Design
 
 #: The variables that make accounts for every team.
 ENVIRONMENT_VARIABLES: Final = (
@@ -28,6 +31,8 @@ ENVIRONMENT_VARIABLES: Final = (
     "GOOGLE_BASE_URL",
 )
 
+RECENT_SECONDS = 1.0
+
 log = logging.getLogger(__name__)
 
 
@@ -39,16 +44,26 @@ class _Stamp:
     updated_at: Any
 
 
+@dataclass(frozen=True)
+class _Known:
+    """A team's registry, the accounts it was made of, and when it was last compared with them (monotonic)."""
+
+    stamp: _Stamp
+    looked_at: float
+    registry: ProviderRegistry
+
+
 def models_for(team_id: int) -> ProviderRegistry:
     """The team's models, with the keys inside. One registry a process and team, so that its connections live on.
 
     It is made anew after an account has changed; executions that run keep the one they started with.
     """
-    stamp = _stamp_of(team_id)
+    looked_at, stamp = time.monotonic(), _stamp_of(team_id)
     with _lock:
         known = _registries.get(team_id)
-        if known is not None and known[0] == stamp:
-            return known[1]
+        if known is not None and known.stamp == stamp:
+            _registries[team_id] = replace(known, looked_at=looked_at)
+            return known.registry
     # Read after the stamp: a change in between makes the next caller read again, and is never missed.
     registry = ProviderRegistry(
         [*accounts_from_environment(_environment()), *_accounts_of(team_id)],
@@ -56,10 +71,24 @@ def models_for(team_id: int) -> ProviderRegistry:
     )
     with _lock:
         known = _registries.get(team_id)
-        if known is not None and known[0] == stamp:
-            return known[1]  # another thread was quicker, and its connections may be open already
-        _registries[team_id] = (stamp, registry)
+        if known is not None and known.stamp == stamp:
+            return known.registry  # another thread was quicker, and its connections may be open already
+        _registries[team_id] = _Known(stamp, looked_at, registry)
     return registry
+
+
+def models_to_run(design: Design, *, team_id: int) -> ProviderRegistry:
+    """The models for one execution. Another key of an account counts within a second, a new account at once.
+
+    So a worker that is busy does not ask the database for every execution whether an account has changed.
+    """
+    with _lock:
+        known = _registries.get(team_id)
+    if known is None or time.monotonic() - known.looked_at > RECENT_SECONDS:
+        return models_for(team_id)
+    models = known.registry
+    names = named_models(design, models.default_model)
+    return models if all(models.problem_with(name) is None for name in names) else models_for(team_id)
 
 
 def models_from_environment() -> ProviderRegistry:
@@ -115,4 +144,4 @@ def _environment() -> dict[str, str]:
 
 
 _lock = threading.Lock()
-_registries: dict[int, tuple[_Stamp, ProviderRegistry]] = {}
+_registries: dict[int, _Known] = {}

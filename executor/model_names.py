@@ -28,6 +28,12 @@ def check_models(design: Design, models: ModelProvider, limits: Limits) -> Itera
                     yield Problem(f"/blocks/{number}/data/agents/{index}{place}", *found)
 
 
+def named_models(design: Design, default_model: str) -> frozenset[str]:
+    """The names of all models that the design may ask, fallbacks and the default model included."""
+    agents = (agent for block in design.blocks for agent in block.agents)
+    return frozenset(name for agent in agents for _, name in _models_of(agent, default_model))
+
+
 def _models_of(agent: Agent, default_model: str) -> Iterator[tuple[str, str]]:
     yield "/model", agent.model or default_model
     for index, name in enumerate(agent.settings.fallbacks):

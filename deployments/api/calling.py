@@ -1,6 +1,7 @@
 """A call of a deployment, from its checked input to its answer: what the endpoint, the button and drafts share."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from deployments.executions.start import (
     IdempotencyConflict,
     Started,
     find_replay,
+    publish_accepted,
     start_execution,
 )
 from deployments.input_schemas import input_schema_of
@@ -59,6 +61,7 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
         trigger_type="manual",
         triggered_by=caller_of(request).label,
         live_text=True,
+        publishes=not _waits(request),
     )
     return _answer(request, started)
 
@@ -102,6 +105,7 @@ def _call(
             triggered_by=caller_of(request).label,
             idempotency=idempotency,
             live_text=trigger_type == "manual" or _wants_stream(request),
+            publishes=not _waits(request),
         )
     except IdempotencyConflict as conflict:
         raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
@@ -137,7 +141,12 @@ def _answer(request: Request, started: Started) -> HttpResponseBase:
             return _ended(response, execution_id, _outcome_of(execution_id))
     if waiting.seconds == 0:
         return response
-    return with_tail(response, _waiter(execution_id, waiting))
+    begin = None if started.replayed else partial(publish_accepted, execution_id)
+    return with_tail(response, _waiter(execution_id, waiting, begin))
+
+
+def _waits(request: Request) -> bool:
+    return not _wants_stream(request) and read_waiting(request).seconds > 0
 
 
 def _wants_stream(request: Request) -> bool:
@@ -153,9 +162,11 @@ def _accepted(execution_id: UUID, waiting: Waiting) -> Response:
     return Response(body, status=202, headers=headers)
 
 
-def _waiter(execution_id: UUID, waiting: Waiting) -> Callable[[Response], Awaitable[None]]:
+def _waiter(
+    execution_id: UUID, waiting: Waiting, begin: Callable[[], None] | None
+) -> Callable[[Response], Awaitable[None]]:
     async def wait(response: Response) -> None:
-        has_ended = await wait_for_end(execution_id, seconds=waiting.seconds)
+        has_ended = await wait_for_end(execution_id, seconds=waiting.seconds, begin=begin)
         outcome = await in_database_thread(_outcome_of, execution_id)
         if has_ended:
             _ended(response, execution_id, outcome)

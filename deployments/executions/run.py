@@ -14,7 +14,7 @@ from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
 from deployments.models import ExecutionLog
-from designs.providers import models_for
+from designs.providers import models_to_run
 from designs.versions import parse_version
 from executor.budget import ExecutionBudget
 from executor.clock import SystemClock
@@ -50,7 +50,8 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     if row is None:
         return None
     recorded = read_recorded(execution_id) if row.attempt > 0 else []
-    return LoadedExecution(row, parse_version(row.version), models_for(row.team_id), recorded)
+    design = parse_version(row.version)
+    return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
 
 class ExecutionRun:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import uuid_utils.compat
 from django.db import IntegrityError, transaction
@@ -59,8 +60,12 @@ def start_execution(
     triggered_by: str,
     idempotency: Idempotency | None = None,
     live_text: bool = False,
+    publishes: bool = True,
 ) -> Started:
     """Accept an execution: once this returns it will reach a terminal state.
+
+    A caller that first wants to listen for the end says `publishes=False` and calls `publish_accepted` then; should it
+    never come to that, the dispatch sweep publishes a little later.
 
     Raises `ConcurrencyLimitReached` and `IdempotencyConflict`; then nothing was accepted.
     """
@@ -87,7 +92,8 @@ def start_execution(
             _refuse_when_full(deployment)
             lifecycle.accept(execution)
             _remember(execution, idempotency)
-            transaction.on_commit(partial(publisher.publish, execution.id, 0))
+            if publishes:
+                transaction.on_commit(partial(publish_accepted, execution.id))
     except IntegrityError:
         # Two requests with one key: the unique constraint let the other through, and this one repeats it.
         earlier = find_replay(deployment=deployment, idempotency=idempotency)
@@ -95,6 +101,11 @@ def start_execution(
             raise
         return Started(earlier, replayed=True)
     return Started(execution, replayed=False)
+
+
+def publish_accepted(execution_id: UUID) -> None:
+    """Tell the workers of an execution that was just accepted. Returns at once."""
+    publisher.publish(execution_id, 0)
 
 
 def find_replay(*, deployment: Deployment | None, idempotency: Idempotency | None) -> ExecutionLog | None:

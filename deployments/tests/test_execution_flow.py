@@ -283,6 +283,21 @@ async def test_a_waiting_caller_is_woken_by_the_end(worker: Worker, provider: Mo
     assert await wait_for_end(execution.id, seconds=0)
 
 
+async def test_a_caller_that_listens_first_misses_no_end_however_quick(worker: Worker, provider: MockProvider) -> None:
+    deployment = await asyncio.to_thread(deploy, "mock:any")
+    execution = (await asyncio.to_thread(start, deployment)).execution
+    runs: list[threading.Thread] = []
+
+    def begin() -> None:
+        runs.append(threading.Thread(target=worker.run, args=(execution.id, 0)))
+        runs[0].start()
+
+    assert await wait_for_end(execution.id, seconds=20, begin=begin)
+    await asyncio.to_thread(runs[0].join)
+    await asyncio.to_thread(execution.refresh_from_db)
+    assert execution.status == "completed"
+
+
 async def test_waiting_too_long_is_no_error() -> None:
     execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy))).execution
     assert not await wait_for_end(execution.id, seconds=0.05)
