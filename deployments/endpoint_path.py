@@ -14,6 +14,7 @@ MAX_CHARACTERS: Final = 200
 RESERVED_FIRST: Final = frozenset({"api", "deployed", "docs", "openapi", "schema"})
 RESERVED_ANYWHERE: Final = frozenset({"openapi.json"})
 
+_PATH = re.compile(r"[a-z0-9_/-]+", re.ASCII)
 _SEGMENT = re.compile(r"[a-z0-9_-]+", re.ASCII)
 _NOT_ALLOWED = re.compile(r"[^a-z0-9_/-]+", re.ASCII)
 _PREFIX = ENDPOINT_PREFIX.strip("/")
@@ -66,6 +67,11 @@ def canonical_endpoint_path(text: str) -> str:
     if (reason := _reason_against(rest, segments)) is not None:
         raise InvalidEndpointPath(reason, proposal=_propose(text))
     return ENDPOINT_PREFIX + rest
+
+
+def may_be_endpoint_path(rest: str) -> bool:
+    """Whether the part after `/api/deployed/` has the characters of a canonical path and no others."""
+    return _PATH.fullmatch(rest) is not None
 
 
 def _without_prefix(text: str) -> str:

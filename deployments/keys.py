@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from access.principal import ALL, Principal, Verb
 from deployments.models import ApiKey, Deployment
+from deployments.prepared_reads import PreparedRead
 
 Scope = Literal["execute", "read", "manage"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -31,17 +32,7 @@ VERBS_OF_SCOPE: Final[dict[Scope, frozenset[Verb]]] = {
 MAX_KEY_CHARACTERS: Final = 200
 
 _MARK = "ok"
-_COLUMNS = (
-    "id",
-    "key_hash",
-    "name",
-    "team_id",
-    "scopes",
-    "all_deployments",
-    "expires_at",
-    "revoked_at",
-    "last_used_at",
-)
+_BY_PREFIX = PreparedRead(ApiKey, "prefix", lambda prefix: ApiKey.objects.filter(prefix=prefix))
 
 
 def make_key(
@@ -95,22 +86,20 @@ def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None
     prefix, _, secret = rest.partition("_")
     if mark != _MARK or not prefix or not secret or len(plaintext) > MAX_KEY_CHARACTERS:
         return None
-    row = next(iter(ApiKey.objects.filter(prefix=prefix).values_list(*_COLUMNS)), None)
-    stored = "" if row is None else row[1]
-    if row is None or not hmac.compare_digest(stored, _hash(plaintext)):
+    key = _BY_PREFIX.first(prefix)
+    if key is None or not hmac.compare_digest(key.key_hash, _hash(plaintext)):
         return None
-    key_id, _, name, team_id, scopes, all_deployments, expires_at, revoked_at, last_used_at = row
-    if revoked_at is not None or (expires_at is not None and expires_at <= timezone.now()):
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= timezone.now()):
         return None
     principal = Principal(
-        team_id=team_id,
-        team_ids=frozenset({team_id}),
-        verbs=verbs_of(scopes),
-        deployment_ids=ALL if all_deployments else _deployments_of(key_id),
-        label=f"key:{name}",
-        key_id=key_id,
+        team_id=key.team_id,
+        team_ids=frozenset({key.team_id}),
+        verbs=verbs_of(key.scopes),
+        deployment_ids=ALL if key.all_deployments else _deployments_of(key.id),
+        label=f"key:{key.name}",
+        key_id=key.id,
     )
-    return principal, last_used_at
+    return principal, key.last_used_at
 
 
 def _deployments_of(key_id: UUID) -> frozenset[UUID]:

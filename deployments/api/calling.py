@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.http import Http404
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,6 +27,7 @@ from deployments.live.sse import stream_events
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionLog
 from deployments.money import money_text
+from deployments.prepared_reads import PreparedRead
 from designs.models import DesignVersion
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
@@ -34,6 +36,13 @@ from rest.negotiation import EventStreamRenderer
 from rest.problems import ApiProblem, FieldError, invalid
 
 RETRY_AFTER_SECONDS = 1
+_OUTCOME = PreparedRead(
+    ExecutionLog,
+    "id",
+    lambda execution_id: ExecutionLog.objects.filter(id=execution_id).only(
+        "status", "result_data", "usage", "cost", "duration_ms", "error", "error_code", "error_detail"
+    ),
+)
 #: The statuses of failures by their `error_code`; any other is a 500.
 STATUS_OF_FAILURE = {"provider_error": (502, "provider-failed"), "timeout": (504, "deadline-passed")}
 
@@ -138,7 +147,7 @@ def _answer(request: Request, started: Started) -> HttpResponseBase:
     if started.replayed:
         response["Idempotency-Replayed"] = "true"
         if started.execution.is_terminal:
-            return _ended(response, execution_id, _outcome_of(execution_id))
+            return _ended(response, execution_id, _read_outcome(execution_id))
     if waiting.seconds == 0:
         return response
     begin = None if started.replayed else partial(publish_accepted, execution_id)
@@ -167,24 +176,26 @@ def _waiter(
 ) -> Callable[[Response], Awaitable[None]]:
     async def wait(response: Response) -> None:
         has_ended = await wait_for_end(execution_id, seconds=waiting.seconds, begin=begin)
-        outcome = await in_database_thread(_outcome_of, execution_id)
+        outcome = await in_database_thread(_read_outcome, execution_id)
         if has_ended:
             _ended(response, execution_id, outcome)
         else:
-            response.data["status"] = outcome["status"]
+            response.data["status"] = outcome.status
 
     return wait
 
 
-def _outcome_of(execution_id: UUID) -> dict[str, Any]:
-    columns = ("status", "result_data", "usage", "cost", "duration_ms", "error", "error_code", "error_detail")
-    return dict(ExecutionLog.objects.values(*columns).get(id=execution_id))
+def _read_outcome(execution_id: UUID) -> ExecutionLog:
+    execution = _OUTCOME.first(execution_id)
+    if execution is None:
+        raise Http404
+    return execution
 
 
-def _ended(response: Response, execution_id: UUID, outcome: dict[str, Any]) -> Response:
+def _ended(response: Response, execution_id: UUID, outcome: ExecutionLog) -> Response:
     """Make it the answer of an execution that has ended. Raises the problem of one that did not complete."""
     url = f"/api/executions/{execution_id}"
-    if outcome["status"] != ExecutionLog.Status.COMPLETED:
+    if outcome.status != ExecutionLog.Status.COMPLETED:
         raise _problem_of(execution_id, url, outcome)
     response.status_code = 200
     del response["Location"]
@@ -192,30 +203,30 @@ def _ended(response: Response, execution_id: UUID, outcome: dict[str, Any]) -> R
     response["Content-Location"] = url
     response.data = {
         "execution_id": str(execution_id),
-        "status": outcome["status"],
-        "result": outcome["result_data"]["output"],
-        "usage": outcome["usage"],
-        "cost": None if outcome["cost"] is None else money_text(outcome["cost"]),
-        "duration_ms": outcome["duration_ms"],
+        "status": outcome.status,
+        "result": outcome.result_data["output"],
+        "usage": outcome.usage,
+        "cost": None if outcome.cost is None else money_text(outcome.cost),
+        "duration_ms": outcome.duration_ms,
     }
     return response
 
 
-def _problem_of(execution_id: UUID, url: str, outcome: dict[str, Any]) -> ApiProblem:
+def _problem_of(execution_id: UUID, url: str, outcome: ExecutionLog) -> ApiProblem:
     place: dict[str, Any] = {"execution_id": str(execution_id), "url": url}
     headers = {"Content-Location": url}
-    if outcome["status"] != ExecutionLog.Status.FAILED:
-        sentence = outcome["error"] or "The execution was cancelled."
+    if outcome.status != ExecutionLog.Status.FAILED:
+        sentence = outcome.error or "The execution was cancelled."
         return ApiProblem(409, "execution-cancelled", sentence, headers=headers, **place)
-    status, slug = STATUS_OF_FAILURE.get(outcome["error_code"], (500, "execution-failed"))
-    detail = outcome["error_detail"] or {}
+    status, slug = STATUS_OF_FAILURE.get(outcome.error_code, (500, "execution-failed"))
+    detail = outcome.error_detail or {}
     return ApiProblem(
         status,
         slug,
-        outcome["error"] or "The execution failed.",
+        outcome.error or "The execution failed.",
         headers=headers,
         **place,
         block_id=detail.get("block_id"),
         agent=detail.get("agent"),
-        cause=detail.get("cause") or outcome["error_code"],
+        cause=detail.get("cause") or outcome.error_code,
     )

@@ -19,12 +19,15 @@ from deployments.api.schemas import (
     CALL_PARAMETERS,
     DescriptionSerializer,
 )
+from deployments.endpoint_path import may_be_endpoint_path
 from deployments.input_schemas import pinned_version
 from deployments.models import Deployment
 from deployments.models.deployment import ENDPOINT_PREFIX
+from deployments.prepared_reads import PreparedRead
 from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
 
+_BY_ENDPOINT = PreparedRead(Deployment, "endpoint_path", Deployment.objects.by_endpoint)
 _PATH = OpenApiParameter("endpoint_path", str, OpenApiParameter.PATH, description="Without `/api/deployed/`.")
 
 
@@ -32,10 +35,10 @@ class _EndpointView(APIView):
     """Finds the deployment by its path among those that the caller may see."""
 
     def find_deployment(self) -> Deployment:
-        path = ENDPOINT_PREFIX + self.kwargs["endpoint_path"].removesuffix("/")
-        visible = Deployment.objects.visible_to(caller_of(self.request))
-        deployment: Deployment | None = next(iter(visible.by_endpoint(path)), None)
-        if deployment is None:
+        path = self.kwargs["endpoint_path"].removesuffix("/")
+        # What no path can be is not looked up: PostgreSQL would not even take a NUL.
+        deployment = _BY_ENDPOINT.first(ENDPOINT_PREFIX + path) if may_be_endpoint_path(path) else None
+        if deployment is None or not deployment.is_visible_to(caller_of(self.request)):
             raise Http404
         return deployment
 

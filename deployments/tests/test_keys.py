@@ -91,7 +91,7 @@ def test_an_unknown_a_revoked_and_an_expired_key_are_all_none() -> None:
     revoked, revoked_text = make()
     revoke_key(key=revoked)
     _, expired_text = make_key(
-        name="x", team_id=Team.default().pk, scopes=("read",), expires_at=timezone.now() - timedelta(seconds=1)
+        name="x", team_id=Team.default().pk, scopes=["read"], expires_at=timezone.now() - timedelta(seconds=1)
     )
     _, text = make()
     other_secret = text[:-4] + ("aaaa" if text[-4:] != "aaaa" else "bbbb")

@@ -1,13 +1,14 @@
 """What belongs to another team answers exactly as what does not exist, over every address that names a thing."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from access.models import Team
+from access.principal import ALL, ALL_VERBS, Principal
 from deployments.deploying import deploy_design
 from deployments.keys import Scope, make_key
 from deployments.models import ApiKey, Deployment, ExecutionLog
@@ -105,6 +106,16 @@ def test_another_teams_design_is_an_unknown_one_to_deploy() -> None:
     body = {"design_id": theirs["design"], "endpoint_path": "mine"}
     status, problem = ask("POST", "/api/deployments", {}, headers, body)
     assert (status, problem["errors"][0]["code"]) == (422, "unknown_design")
+
+
+def test_a_single_row_is_visible_to_whom_the_queryset_shows_it() -> None:
+    mine = Deployment.objects.get(id=make_things(Team.default(), "mine")["deployment"])
+    theirs = Deployment.objects.get(id=make_things(Team.objects.create(name="other"), "theirs")["deployment"])
+    for teams in (ALL, frozenset[int](), frozenset({mine.team_id}), frozenset({mine.team_id, theirs.team_id})):
+        for deployments in (ALL, frozenset[UUID](), frozenset({mine.id}), frozenset({theirs.id})):
+            principal = Principal(None, teams, ALL_VERBS, deployments, "user:x")
+            shown = set(Deployment.objects.visible_to(principal))
+            assert {row for row in (mine, theirs) if row.is_visible_to(principal)} == shown
 
 
 def test_someone_in_no_team_sees_nothing() -> None:
