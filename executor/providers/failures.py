@@ -86,6 +86,14 @@ def unreachable(account: Account) -> ModelCallError:
     return ModelCallError(message, retryable=True)
 
 
+def untrusted(account: Account) -> ModelCallError:
+    message = (
+        f"The certificate of {name_provider(account, start=False)} is not trusted. Check the base URL; for an authority"
+        " of your own, name its file in SSL_CERT_FILE."
+    )
+    return ModelCallError(message, retryable=False)
+
+
 def broken_off(account: Account) -> ModelCallError:
     message = f"The connection to {name_provider(account, start=False)} broke off before the answer was complete."
     return ModelCallError(message, retryable=True)

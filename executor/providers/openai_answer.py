@@ -77,9 +77,9 @@ class Answer:
         try:
             body = json.loads(data)
         except (ValueError, RecursionError):
-            self._fail("not JSON")
+            body = None  # refused below and not here: what was raised holds the body, and must not be chained
         if not isinstance(body, dict):
-            self._fail("not an object")
+            self._fail("no JSON object")
         if body.get("error"):
             raise self._error(body)
         if isinstance(body.get("usage"), dict):

@@ -26,6 +26,7 @@ from executor.providers.failures import (
     not_in_time,
     read_retry_after,
     unreachable,
+    untrusted,
 )
 from executor.providers.openai_answer import Answer
 from executor.providers.openai_request import write_body
@@ -52,6 +53,10 @@ def connect(account: Account) -> "ChatConnection":
             raise EgressRefused("Its key holds characters that no key has, such as a line break. Enter it again.")
         headers["Authorization"] = f"Bearer {account.key}"
     return ChatConnection(account, url, headers)
+
+
+class _BodyRefused(ValueError):
+    """A body that is not read on. Its text says why, to stand in brackets."""
 
 
 class ChatConnection:
@@ -113,7 +118,7 @@ class ChatConnection:
             async for chunk in response.content.iter_any():
                 size += len(chunk)
                 if size > LONGEST_STREAM:
-                    raise not_as_promised(self._account, "far too long")
+                    raise _BodyRefused("far too long")
                 if _take(events.feed(chunk), answer, sink):
                     return await _read_end(response)
         except aiohttp.ClientPayloadError:
@@ -135,6 +140,7 @@ class ChatConnection:
 
     async def _open(self) -> aiohttp.ClientSession:
         # An unfinished generator is closed by its loop's shutdown: a session that nobody closed is closed there.
+        # Nothing is waited for before its yield, so that two first requests cannot both come here.
         self._opened = self._hold_session()
         self._session = await anext(self._opened)
         return self._session
@@ -152,13 +158,15 @@ class ChatConnection:
             return error
         if isinstance(error, EgressRefused):
             return egress_refused(str(error))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return untrusted(self._account)
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return unreachable(self._account)
         if isinstance(error, TimeoutError):
             return not_in_time(self._account)
         if isinstance(error, aiohttp.ClientError | OSError):
             return broken_off(self._account)
-        return not_as_promised(self._account, type(error).__name__)
+        return not_as_promised(self._account, str(error) if isinstance(error, _BodyRefused) else type(error).__name__)
 
 
 def _take(events: list[bytes], answer: Answer, sink: WatchedSink) -> bool:
@@ -172,20 +180,22 @@ def _take(events: list[bytes], answer: Answer, sink: WatchedSink) -> bool:
 
 
 async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
-    """The whole body. Raises `ValueError` when it is longer, or compressed although that was not asked for."""
-    if "Content-Encoding" in response.headers and response.headers["Content-Encoding"] != "identity":
-        raise ValueError
+    """The whole body, unless it is longer, or compressed although that was not asked for."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise _BodyRefused("compressed")
     chunks: list[bytes] = []
     left = longest
     async for chunk in response.content.iter_any():
         left -= len(chunk)
         if left < 0:
-            raise ValueError
+            raise _BodyRefused("far too long")
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _read_end(response: aiohttp.ClientResponse) -> None:
+    if response.content.at_eof():
+        return
     try:
         async with asyncio.timeout(END_SECONDS):
             await response.content.readany()

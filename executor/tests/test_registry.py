@@ -7,7 +7,7 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from bench.mock_provider import MockProvider
+from bench.mock_provider import MockProvider, serve_in_thread
 from executor.errors import UnknownModel
 from executor.providers.accounts import Account, accounts_from_environment
 from executor.providers.contract import Message, ModelRequest
@@ -34,16 +34,41 @@ def test_one_registry_serves_many_event_loops_one_after_the_other() -> None:
     assert [asyncio.run(ask()) for _ in range(3)] == ["Mock answer to: Hello"] * 3
 
 
-def test_an_idle_process_has_imported_no_sdk() -> None:
+CLIENTS = ("openai", "anthropic", "google.genai", "pydantic_ai", "genai_prices", "httpx", "httpx2", "aiohttp")
+
+
+def imported_by(code: str) -> set[str]:
+    """Which of the clients a process has imported when it has run that."""
+    code += f"\nimport sys\nprint(*[name for name in {CLIENTS!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    return set(done.stdout.split())
+
+
+def test_an_idle_process_has_imported_no_client_and_no_sdk() -> None:
     code = """
-import sys
+import executor.egress
 from executor.providers.accounts import accounts_from_environment
 from executor.providers.registry import ProviderRegistry
 ProviderRegistry(accounts_from_environment({"OPENAI_API_KEY": "x"})).model("openai:gpt")
-print([name for name in ("openai", "anthropic", "google.genai", "pydantic_ai", "genai_prices") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code
-    assert done.stdout.strip() == "[]"
+    assert imported_by(code) == set()
+
+
+@pytest.mark.parametrize("on_text", ["None", "str"])
+def test_a_process_that_has_used_openai_accounts_alone_has_imported_no_sdk(on_text: str) -> None:
+    with serve_in_thread() as server:
+        code = f"""
+import asyncio
+from executor.providers.accounts import Account
+from executor.providers.contract import Message, ModelRequest
+from executor.providers.registry import ProviderRegistry
+from executor.spec import AgentSettings
+registry = ProviderRegistry([Account("local", "openai", {server.base_url!r}, allow_private=True)])
+request = ModelRequest("", (Message("user", "Hello"),), AgentSettings(), {{"type": "object"}})
+asyncio.run(registry.model("local:mock").complete(request, {on_text}))
+"""
+        assert imported_by(code) == {"aiohttp"}
+    assert server.counters.requests == 1
 
 
 def test_the_environment_makes_accounts_and_consents_to_its_base_urls() -> None:
