@@ -3,23 +3,27 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import cast
 from uuid import UUID
 
 import uuid_utils.compat
 
-from deployments.executions.lifecycle import Ending, Fence
-from deployments.executions.writer import FenceLost, GroupCommitWriter, Write
+from deployments.executions.lifecycle import Ending, Fence, FenceLost
+from deployments.executions.writer import GroupCommitWriter, Write, WriterStopped
 from deployments.models import ExecutionEvent
 from executor.errors import JournalClosed
 from executor.events import Event, EventType, RecordedEvent
 from executor.journal import RecordedPast
 
+NOT_OURS = "This execution has ended, is another worker's, or cannot be recorded."
+
 
 class DatabaseJournal:
     """Events of one attempt. The first write also claims the execution, so that claim and start are one commit.
 
-    `flush` and `finish` raise `JournalClosed` once the execution is not this attempt's any more.
+    `flush` and `finish` raise `JournalClosed` once the execution is not this attempt's any more, or a write could not
+    be kept (`failure`).
     """
 
     def __init__(
@@ -44,7 +48,12 @@ class DatabaseJournal:
         self._unfinished = self._past.calls_without_result()
         self._pending: list[ExecutionEvent] = []
         self._last_write: asyncio.Future[None] | None = None
+        self._durable_seq = seq
         self._is_closed = False
+        #: Whether a write was committed: from then on the execution is this attempt's, under its lease.
+        self.holds_lease = False
+        #: Why a write was not kept, when that was not the loss of the fence.
+        self.failure: BaseException | None = None
 
     @property
     def execution_id(self) -> UUID:
@@ -64,7 +73,7 @@ class DatabaseJournal:
 
     def append(self, event: Event) -> int:
         if self._is_closed:
-            raise JournalClosed("This execution has ended or is another worker's.")
+            raise JournalClosed(NOT_OURS)
         position = self._past.add(event)
         self._seq += 1
         self._pending.append(_row(self._fence.execution_id, self._seq, event))
@@ -88,9 +97,23 @@ class DatabaseJournal:
         self._is_closed = True
         await self._written()
 
+    async def finish_after_failure(self, event: Event, ending: Ending) -> None:
+        """End an execution of which a write could not be kept (`failure`): what that one held is left out."""
+        seq = self._durable_seq + 1
+        write = Write(
+            fence=self._fence,
+            seq=seq,
+            events=(_row(self._fence.execution_id, seq, event),),
+            ending=ending,
+            deployment_id=self._deployment_id,
+            is_limited=self._is_limited,
+            is_last_resort=True,
+        )
+        await asyncio.wrap_future(self._writer.submit(write))
+
     def _write(self, ending: Ending | None, *, releases: bool = False) -> None:
         if self._is_closed:
-            raise JournalClosed("This execution has ended or is another worker's.")
+            raise JournalClosed(NOT_OURS)
         write = Write(
             fence=self._fence,
             seq=self._seq,
@@ -104,12 +127,18 @@ class DatabaseJournal:
         self._pending.clear()
         self._claimed_at = None
         self._last_write = asyncio.wrap_future(self._writer.submit(write))
-        self._last_write.add_done_callback(self._close_when_failed)
+        self._last_write.add_done_callback(partial(self._note, seq=write.seq))
 
-    def _close_when_failed(self, write: "asyncio.Future[None]") -> None:
+    def _note(self, write: "asyncio.Future[None]", *, seq: int) -> None:
+        error = None if write.cancelled() else write.exception()
+        if error is None:
+            self.holds_lease = True
+            self._durable_seq = seq
+            return
         # Nothing may follow a write that was not kept: the journal would have a gap.
-        if write.cancelled() or write.exception() is not None:
-            self._is_closed = True
+        self._is_closed = True
+        if self.failure is None and not isinstance(error, FenceLost | WriterStopped):
+            self.failure = error
 
     async def _written(self) -> None:
         # The writer keeps the order, so the last write's commit is every earlier one's too. Shielded: several
@@ -118,8 +147,10 @@ class DatabaseJournal:
             return
         try:
             await asyncio.shield(self._last_write)
-        except FenceLost:
-            raise JournalClosed("This execution has ended or is another worker's.") from None
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise JournalClosed(NOT_OURS) from error
 
 
 def read_recorded(execution_id: UUID) -> list[RecordedEvent]:

@@ -1,7 +1,8 @@
 """Every change of an execution's status, one function each.
 
-Each is a compare-and-set UPDATE whose row count decides. The order of locks is always the same: execution rows by id,
-then deployment rows by id. Leases are by the database's clock; the times people read are by the process's.
+Each is a compare-and-set UPDATE whose row count decides. Who locks several rows and waits for them takes execution
+rows by id, then deployment rows by id (`lock_rows`); everyone else skips what is locked, or locks one row. Leases are
+by the database's clock; the times people read are by the process's.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -40,6 +41,10 @@ _COLUMNS_TO_END = (
     "cancel_requested_at",
     "cancel_requested_by",
 )
+
+
+class FenceLost(Exception):
+    """The execution is not this attempt's any more (or never became so): nothing of the write was kept."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
     """Take queued executions for this worker, with their new last sequence numbers; the ids of those that it got.
 
     A fence names the attempt that the claim begins. What another worker is just claiming is left to it; what is not
-    queued any more, not due, past its deadline, cancelled, or over its deployment's limit, is not got.
+    queued any more, not due, past its deadline, cancelled, or over its deployment's limit, is not got. Raises
+    `FenceLost` when rows change in between (a deadline passes): then try each alone.
     """
     if len(seqs) == 1 and _claim_rows(_attempts(seqs, begun=1) & Q(is_limited=False), seqs, started_at) == 1:
         return {fence.execution_id for fence in seqs}
@@ -101,8 +107,8 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
         else:
             got.append(execution_id)
     got += _within_concurrency(limited)
-    if got:
-        _claim_rows(Q(id__in=got), seqs, started_at)
+    if got and _claim_rows(Q(id__in=got), seqs, started_at) != len(got):
+        raise FenceLost
     return set(got)
 
 
@@ -165,15 +171,29 @@ def count_ended(ended: Iterable[tuple[UUID, datetime]]) -> None:
         )
 
 
+def lock_rows(executions: Collection[UUID], deployments: Collection[UUID]) -> None:
+    """Lock these rows in the one order, for a transaction that goes on to change them in another."""
+    rows = ExecutionLog.objects.filter(id__in=executions, status=ExecutionLog.Status.RUNNING)
+    list(rows.select_for_update(of=("self",)).order_by("id").values_list("id"))
+    if deployments:
+        # Not against the foreign keys of executions that are being accepted.
+        limited = Deployment.objects.filter(id__in=deployments).select_for_update(no_key=True)
+        list(limited.order_by("id").values_list("id"))
+
+
 def renew(fences: Iterable[Fence]) -> dict[UUID, str | None]:
     """Renew the leases that are still held, by the database's clock.
 
-    The ids of those executions, each with who asked to cancel it, or None. An id that is missing was lost.
+    The ids of those executions, each with who asked to cancel it, or None. An id that is missing was lost. A row that
+    is locked is being written to: it keeps the lease that it has.
     """
     held = list(fences)
     if not held:
         return {}
-    _fenced(held).update(lease_expires_at=_lease())
+    with transaction.atomic():
+        free = _fenced(held).select_for_update(skip_locked=True, of=("self",)).order_by("id")
+        ids = list(free.values_list("id", flat=True))
+        _fenced(held).filter(id__in=ids).update(lease_expires_at=_lease())
     rows = _fenced(held).values_list("id", "cancel_requested_at", "cancel_requested_by")
     return {execution_id: by if asked_at is not None else None for execution_id, asked_at, by in rows}
 
@@ -214,15 +234,43 @@ def end_leases_of(owner: str) -> int:
 def reap() -> int:
     """End or requeue the executions whose lease is over, and end what waited past its deadline; how many these were.
 
-    Every worker does this about once a second; a row that another one is at is left to it.
+    Every worker does this about once a second. Each row is a transaction of its own, and one that another worker is at
+    is left to it.
     """
+    lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
+    late = ExecutionLog.objects.filter(status=ExecutionLog.Status.QUEUED, deadline_at__lte=Now())
+    reaped = 0
+    for overdue in (lost, late):
+        for execution_id in list(overdue.values_list("id", flat=True)[:REAPED_AT_ONCE]):
+            with transaction.atomic():
+                reaped += _reap_locked(overdue.filter(id=execution_id))
+    return reaped
+
+
+def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) -> bool:
+    """End a queued execution that cannot even be started. False when it is not queued at that attempt any more."""
     with transaction.atomic():
-        lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
-        late = ExecutionLog.objects.filter(status=ExecutionLog.Status.QUEUED, deadline_at__lte=Now())
-        rows = [*_locked(lost), *_locked(late)]
-        ended = [row for row in rows if _reap_one(row)]
-        count_ended((row.deployment_id, timezone.now()) for row in ended if row.deployment_id is not None)
-    return len(rows)
+        rows = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
+        row = rows.select_for_update(of=("self",)).only(*_COLUMNS_TO_END).first()
+        if row is None:
+            return False
+        _end(row, "failed", message, code=code)
+        _count_one(row)
+        return True
+
+
+def _reap_locked(overdue: QuerySet[ExecutionLog]) -> int:
+    row = overdue.select_for_update(skip_locked=True, of=("self",)).only(*_COLUMNS_TO_END).first()
+    if row is None:
+        return 0
+    if _reap_one(row):
+        _count_one(row)
+    return 1
+
+
+def _count_one(row: ExecutionLog) -> None:
+    if row.deployment_id is not None:
+        count_ended([(row.deployment_id, timezone.now())])
 
 
 def _reap_one(row: ExecutionLog) -> bool:
@@ -286,11 +334,6 @@ def _end(
     transaction.on_commit(partial(announce, row.id, row.seq + 1, has_ended=True))
 
 
-def _locked(executions: QuerySet[ExecutionLog]) -> list[ExecutionLog]:
-    free = executions.select_for_update(skip_locked=True, of=("self",)).order_by("id")
-    return list(free.only(*_COLUMNS_TO_END)[:REAPED_AT_ONCE])
-
-
 def _still(row: ExecutionLog) -> QuerySet[ExecutionLog]:
     return ExecutionLog.objects.filter(id=row.id, status=row.status, attempt=row.attempt)
 
@@ -298,7 +341,7 @@ def _still(row: ExecutionLog) -> QuerySet[ExecutionLog]:
 def _within_concurrency(limited: Mapping[UUID, list[UUID]]) -> list[UUID]:
     """Of the executions of limited deployments, the oldest that fit; counted under the deployment's lock."""
     fitting: list[UUID] = []
-    deployments = Deployment.objects.filter(id__in=limited).select_for_update().order_by("id")
+    deployments = Deployment.objects.filter(id__in=limited).select_for_update(no_key=True).order_by("id")
     for deployment_id, max_concurrent in deployments.values_list("id", "max_concurrent"):
         waiting = limited[deployment_id]
         if max_concurrent is None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.utils import timezone
@@ -28,6 +28,29 @@ from executor.spec import Design
 
 log = logging.getLogger(__name__)
 
+EndStatus = Literal["completed", "failed", "cancelled"]
+LAST_EVENTS: dict[EndStatus, EventType] = {
+    "completed": "execution.completed",
+    "failed": "execution.failed",
+    "cancelled": "execution.cancelled",
+}
+
+
+#: What a run needs of its row.
+_COLUMNS = (
+    "team_id",
+    "deployment_id",
+    "version_id",
+    "input_data",
+    "limits",
+    "is_limited",
+    "live_text",
+    "attempt",
+    "seq",
+    "started_at",
+    "deadline_at",
+)
+
 
 @dataclass(frozen=True)
 class LoadedExecution:
@@ -41,12 +64,9 @@ class LoadedExecution:
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
-    row = (
-        ExecutionLog.objects.select_related("version")
-        .defer("version__document")  # it may be large, and this process has probably parsed it already
-        .filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
-        .first()
-    )
+    queued = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
+    # The version's document may be large, and this process has probably parsed it already: it is left out.
+    row = queued.select_related("version").only(*_COLUMNS, "version__id").order_by().first()
     if row is None:
         return None
     recorded = read_recorded(execution_id) if row.attempt > 0 else []
@@ -90,16 +110,43 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            ending = await self._execute()
-            if ending is None:
-                await self._journal.release()
-            else:
-                await self._journal.finish(ending)
+            await self._run()
         except JournalClosed:
-            log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            await self._give_up()
+        except asyncio.CancelledError:
+            # A second wish to stop came while the first was being recorded; the lease tells the others.
+            if not (self._is_released or self._cancelled_by):
+                raise
+            log.info("Execution %s was left while it ended.", self.fence.execution_id)
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
+        return self._journal.holds_lease
+
+    async def _run(self) -> None:
+        try:
+            ending = await self._execute()
         finally:
             if self._deltas is not None:
-                self._deltas.close()
+                self._deltas.close()  # before the last event, which comes last
+        if ending is None:
+            await self._journal.release()
+        else:
+            await self._journal.finish(ending)
+
+    async def _give_up(self) -> None:
+        failure = self._journal.failure
+        if failure is None or not self._journal.holds_lease:
+            log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            return
+        log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
+        message = "What this execution produced could not be stored; the server's log has the details."
+        event, ending = self._ended("failed", _cause("internal_error", message), error=message, code="internal_error")
+        try:
+            await self._journal.finish_after_failure(event, ending)
+        except Exception as error:  # noqa: BLE001 - the lease ends, and another worker takes it up
+            log.warning("Execution %s could not be ended either: %s", self.fence.execution_id, error)
 
     def cancel(self, by: str) -> None:
         """Stop the execution; its row ends as cancelled. To be called on the loop that runs it."""
@@ -141,38 +188,46 @@ class ExecutionRun:
         self, code: str, message: str, block_id: str | None = None, agent: str | None = None, cause: str | None = None
     ) -> Ending:
         detail: JsonObject = {"block_id": block_id, "agent": agent, "cause": cause}
-        payload = detail | {"code": code, "message": message}
-        return self._end("failed", payload, error=message, error_code=code, error_detail=detail)
+        return self._end("failed", detail | _cause(code, message), error=message, code=code, detail=detail)
 
-    def _end(
+    def _end(self, status: EndStatus, payload: JsonObject, **shown: Any) -> Ending:
+        event, ending = self._ended(status, payload, **shown)
+        self._journal.append(event)
+        return ending
+
+    def _ended(
         self,
-        status: Literal["completed", "failed", "cancelled"],
+        status: EndStatus,
         payload: JsonObject,
         *,
         result_data: JsonObject | None = None,
         error: str = "",
-        error_code: str = "",
-        error_detail: JsonObject | None = None,
-    ) -> Ending:
-        """Append the last event, which shows what the row shows, and say how the row ends."""
+        code: str = "",
+        detail: JsonObject | None = None,
+    ) -> tuple[Event, Ending]:
+        """The last event, which shows what the row shows, and how the row ends."""
         now = timezone.now()
         duration_ms = max(0, round((now - self._started_at).total_seconds() * 1000))
         usage = self._orchestrator.usage
-        shown: JsonObject = {"usage": usage.counts(), "cost": usage.cost_text(), "duration_ms": duration_ms}
-        event_type: EventType = f"execution.{status}"  # type: ignore[assignment] # one of the three that end a run
-        self._journal.append(Event(type=event_type, at=now, payload=payload | shown))
-        return Ending(
+        used: JsonObject = {"usage": usage.counts(), "cost": usage.cost_text(), "duration_ms": duration_ms}
+        event = Event(type=LAST_EVENTS[status], at=now, payload=payload | used)
+        ending = Ending(
             status=status,
             completed_at=now,
             duration_ms=duration_ms,
             result_data=result_data,
             error=error,
-            error_code=error_code,
-            error_detail=error_detail,
+            error_code=code,
+            error_detail=detail,
             usage=usage.counts(),
             cost=usage.cost,
         )
+        return event, ending
 
     def _seconds_left(self) -> float:
         deadline = self._loaded.row.deadline_at
         return self._limits.deadline_seconds if deadline is None else (deadline - timezone.now()).total_seconds()
+
+
+def _cause(code: str, message: str) -> JsonObject:
+    return {"code": code, "message": message}

@@ -6,16 +6,18 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
-from deployments.executions.run import ExecutionRun, load_execution
+from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
 
@@ -36,6 +38,7 @@ class Worker:
         self._runs: dict[UUID, ExecutionRun] = {}
         self._is_draining = False
         self._idle = asyncio.Event()
+        self._renewed_at = time.monotonic()
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -56,9 +59,8 @@ class Worker:
     async def _run(self, execution_id: UUID, attempt: int) -> None:
         if execution_id in self._runs or self._is_draining:
             return
-        loaded = await in_database_thread(load_execution, execution_id, attempt)
-        if loaded is None or execution_id in self._runs:
-            log.debug("Execution %s is not queued at attempt %s any more", execution_id, attempt)
+        loaded = await self._load(execution_id, attempt)
+        if loaded is None or execution_id in self._runs or self._is_draining:
             return
         run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
         self._runs[execution_id] = run
@@ -68,6 +70,19 @@ class Worker:
             del self._runs[execution_id]
             if not self._runs:
                 self._idle.set()
+
+    async def _load(self, execution_id: UUID, attempt: int) -> LoadedExecution | None:
+        try:
+            return await in_database_thread(load_execution, execution_id, attempt)
+        except DatabaseError as error:
+            log.warning("Execution %s could not be read; the sweep sends it again: %s", execution_id, error)
+        except Exception:
+            log.exception("Execution %s cannot be started", execution_id)
+            message = "This version of the design cannot be run any more; the server's log has the details."
+            await in_database_thread(
+                lifecycle.fail_queued, execution_id, attempt, code="internal_error", message=message
+            )
+        return None
 
     async def _drain(self, grace_seconds: float) -> None:
         self._is_draining = True
@@ -106,18 +121,20 @@ class Worker:
         """Renew the leases, and obey what the rows say meanwhile."""
         while True:
             await asyncio.sleep(settings.ENVIRONMENT.heartbeat_seconds)
-            fences = [run.fence for run in self._runs.values()]
             try:
-                held = await in_database_thread(lifecycle.renew, fences)
+                await self._renew()
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.warning("The leases could not be renewed: %s", error)
-                continue
-            for execution_id, cancelled_by in held.items():
-                if cancelled_by is not None:
-                    self._cancel(execution_id, cancelled_by)
-            for fence in fences:
-                if fence.execution_id not in held and (run := self._runs.get(fence.execution_id)) is not None:
-                    run.release()
+
+    async def _renew(self) -> None:
+        runs = [run for run in self._runs.values() if run.holds_lease]
+        held = await in_database_thread(lifecycle.renew, [run.fence for run in runs])
+        self._renewed_at = time.monotonic()
+        for run in runs:
+            if run.fence.execution_id not in held:
+                run.release()
+            elif (cancelled_by := held[run.fence.execution_id]) is not None:
+                run.cancel(cancelled_by)
 
     async def _sweep(self) -> None:
         """Find what was lost or is due. Every worker does it, and it needs neither beat nor the broker."""
@@ -125,8 +142,11 @@ class Worker:
             await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
             capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
             try:
+                if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
+                    await self._renew()  # after an outage: our own leases first, or we would reap ourselves
                 await in_database_thread(lifecycle.reap)
-                await in_database_thread(dispatch_due, capacity)
+                if not self._is_draining:
+                    await in_database_thread(dispatch_due, capacity)
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.warning("The sweep could not be made: %s", error)
 
@@ -140,7 +160,14 @@ class Worker:
             write.deployment_id for write in writes if write.ending and write.is_limited and write.deployment_id
         }
         for deployment_id in deployments:
-            publish_next_of(deployment_id)
+            asyncio.run_coroutine_threadsafe(_publish_next_of(deployment_id), self._loop)
+
+
+async def _publish_next_of(deployment_id: UUID) -> None:
+    try:
+        await in_database_thread(publish_next_of, deployment_id)
+    except Exception as error:  # noqa: BLE001 - the sweep publishes them a little later
+        log.warning("The next executions of deployment %s could not be published: %s", deployment_id, error)
 
 
 _lock = threading.Lock()

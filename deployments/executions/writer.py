@@ -6,34 +6,48 @@ So the cost of an execution falls as the load rises. A full writer slows its pro
 import logging
 import queue
 import threading
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, close_old_connections, connection, transaction
+from django.conf import settings
+from django.db import (
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    transaction,
+)
 
 from deployments.executions import lifecycle
-from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.lifecycle import Ending, Fence, FenceLost
 from deployments.live.announcements import announce
-from deployments.models import ExecutionEvent
+from deployments.models import ExecutionEvent, ExecutionLog
 from executor.events import RESULT_TYPES
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 200
-
-
-class FenceLost(Exception):
-    """The execution is not this attempt's any more (or never became so): nothing of the write was kept."""
+REMEMBERED_FENCES = 10_000
+#: The part of a lease for which a commit is repeated while the database is away.
+PATIENCE = 2 / 3
+FIRST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Write:
     """What one execution wants committed at once: its claim (with the first write), its events, its ending.
 
-    `seq` is the last sequence number after the write. With `releases` the execution goes back to the queue.
+    `seq` is the last sequence number after the write. With `releases` the execution goes back to the queue. With
+    `is_last_resort` it ends although an earlier write could not be kept.
     """
 
     fence: Fence
@@ -44,33 +58,53 @@ class Write:
     deployment_id: UUID | None = None
     is_limited: bool = False
     releases: bool = False
+    is_last_resort: bool = False
     done: "Future[None]" = field(default_factory=Future, compare=False)
 
 
+class WriterStopped(Exception):
+    """The worker is going away: nothing more is written."""
+
+
 class GroupCommitWriter:
-    """One thread with one connection, which commits whatever has queued up while the last commit was on its way."""
+    """One thread with one connection, which commits whatever has queued up while the last commit was on its way.
+
+    While the database is away a commit is repeated, for as long as the leases are sure to hold. `on_committed` is
+    called on the thread and must return at once.
+    """
 
     def __init__(self, *, on_committed: Callable[[Sequence[Write]], None] = lambda writes: None) -> None:
         self._queue: queue.SimpleQueue[Write | None] = queue.SimpleQueue()
         self._on_committed = on_committed
         self._thread = threading.Thread(target=self._run, name="journal-writer", daemon=True)
+        self._closing = threading.Lock()
+        self._is_stopped = False
+        #: Fences with a write that was not kept: what follows must not be either, or the journal would have a gap.
+        self._broken: OrderedDict[Fence, None] = OrderedDict()
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """Commit what is queued, then end the thread."""
-        self._queue.put(None)
+        with self._closing:
+            self._is_stopped = True
+            self._queue.put(None)
         self._thread.join()
 
     def submit(self, write: Write) -> "Future[None]":
-        """Queue the write; the future ends with its commit, with `FenceLost`, or with the database's error."""
-        self._queue.put(write)
+        """Queue the write; the future ends with its commit, or with why it was not kept."""
+        with self._closing:
+            if self._is_stopped:
+                write.done.set_exception(WriterStopped())
+            else:
+                self._queue.put(write)
         return write.done
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
-            self._commit(batch)
+            self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
+            self._commit([write for write in batch if not self._follows_a_gap(write)])
         connection.close()
 
     def _next_batch(self) -> list[Write] | None:
@@ -90,31 +124,91 @@ class GroupCommitWriter:
         return batch
 
     def _commit(self, batch: Sequence[Write]) -> None:
+        if not batch:
+            return
         try:
-            lost = commit_writes(batch)
+            lost = _commit_patiently(batch)
         except (DataError, IntegrityError, FenceLost) as error:
             self._commit_alone(batch, error)
         except Exception as error:  # noqa: BLE001 - whoever waits for the write gets it, and the writer lives on
-            close_old_connections()
-            _fail(batch, error)
+            self._fail(batch, error)
         else:
             self._settle(batch, lost)
 
     def _commit_alone(self, batch: Sequence[Write], error: Exception) -> None:
         """One execution's bad data or lost fence must not take the others with it: each is tried alone."""
         if len(batch) == 1:
-            _fail(batch, error)
+            self._fail(batch, error)
             return
         for write in batch:
-            self._commit([write])
+            if self._follows_a_gap(write):
+                self._fail([write], FenceLost())
+            else:
+                self._commit([write])
 
     def _settle(self, batch: Sequence[Write], lost: set[UUID]) -> None:
         kept = [write for write in batch if write.fence.execution_id not in lost]
-        _fail([write for write in batch if write.fence.execution_id in lost], FenceLost())
+        for write in batch:
+            if write.fence.execution_id in lost:  # not claimed, and so without a gap: the claim may be tried again
+                write.done.set_exception(FenceLost())
         for write in kept:
             write.done.set_result(None)
             announce(write.fence.execution_id, write.seq, has_ended=write.ending is not None)
-        self._on_committed(kept)
+        try:
+            self._on_committed(kept)
+        except Exception:
+            log.exception("What was to follow a commit failed")
+
+    def _follows_a_gap(self, write: Write) -> bool:
+        return write.fence in self._broken and not write.is_last_resort
+
+    def _fail(self, writes: Sequence[Write], error: Exception) -> None:
+        for write in writes:
+            self._broken[write.fence] = None
+            write.done.set_exception(error)
+        while len(self._broken) > REMEMBERED_FENCES:
+            self._broken.popitem(last=False)
+
+
+def _commit_patiently(batch: Sequence[Write]) -> set[UUID]:
+    """Commit, again and again while the database is away: a lease lasts longer than that."""
+    give_up_at = time.monotonic() + settings.ENVIRONMENT.lease_seconds * PATIENCE
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return commit_writes(batch)
+        except (OperationalError, InterfaceError) as error:
+            close_old_connections()
+            if time.monotonic() + pause >= give_up_at:
+                raise
+            log.warning("The journal could not be written; trying again in %.1f s: %s", pause, error)
+        time.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        with suppress(OperationalError, InterfaceError):
+            # Whether the last try was committed before its connection broke is not known: the rows tell.
+            if _was_committed(batch):
+                return _not_claimed(batch)
+
+
+def _was_committed(batch: Sequence[Write]) -> bool:
+    """Whether the batch, which is one transaction, is in the database already."""
+    return any(_is_kept(write, row) for write, row in _rows_of(batch))
+
+
+def _not_claimed(batch: Sequence[Write]) -> set[UUID]:
+    return {write.fence.execution_id for write, row in _rows_of(batch) if not _is_kept(write, row)}
+
+
+def _rows_of(batch: Sequence[Write]) -> list[tuple[Write, ExecutionLog]]:
+    ids = [write.fence.execution_id for write in batch]
+    rows = {row.id: row for row in ExecutionLog.objects.filter(id__in=ids).only("attempt", "seq", "status")}
+    return [(write, rows[write.fence.execution_id]) for write in batch if write.fence.execution_id in rows]
+
+
+def _is_kept(write: Write, row: ExecutionLog) -> bool:
+    if row.attempt != write.fence.attempt or row.seq < write.seq:
+        return False
+    return bool(write.events) or row.status != ExecutionLog.Status.RUNNING  # a release may have no events
 
 
 def commit_writes(batch: Sequence[Write]) -> set[UUID]:
@@ -122,8 +216,10 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
 
     Raises `FenceLost` (and keeps nothing) when a fence of a running execution is lost: try each alone.
     """
+    claims = [write for write in batch if write.claimed_at is not None]
     with transaction.atomic():
-        claims = [write for write in batch if write.claimed_at is not None]
+        if len(batch) > 1:
+            _lock(batch, claims)
         lost = _claim(claims)
         kept = [write for write in batch if write.fence.execution_id not in lost]
         _advance([write for write in kept if write.claimed_at is None and write.ending is None])
@@ -136,6 +232,13 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
             if write.deployment_id is not None and write.ending is not None
         )
     return lost
+
+
+def _lock(batch: Sequence[Write], claims: Sequence[Write]) -> None:
+    running = [write.fence.execution_id for write in batch if write.claimed_at is None]
+    counting = [write.deployment_id for write in claims if write.is_limited]
+    deployments = {*counting, *(write.deployment_id for write in batch if write.ending)} if counting else set()
+    lifecycle.lock_rows(running, [deployment_id for deployment_id in deployments if deployment_id is not None])
 
 
 def _claim(claims: Sequence[Write]) -> set[UUID]:
@@ -165,8 +268,3 @@ def _finish(endings: Sequence[Write]) -> None:
     for write in endings:
         if write.ending is not None and not lifecycle.finish(write.fence, write.seq, write.ending):
             raise FenceLost
-
-
-def _fail(writes: Sequence[Write], error: Exception) -> None:
-    for write in writes:
-        write.done.set_exception(error)

@@ -14,6 +14,10 @@ from executor.json_types import JsonObject
 
 log = logging.getLogger(__name__)
 
+#: Messages that may wait for a channel layer that does not take them, and for how long each.
+MAX_WAITING = 5_000
+SEND_SECONDS = 5.0
+
 #: Every worker process listens here for executions that are to be cancelled.
 WORKERS_GROUP = "workers"
 
@@ -48,14 +52,7 @@ def ask_workers_to_cancel(execution_id: UUID, by: str) -> None:
 
 
 def _send(group: str, message: JsonObject) -> None:
-    asyncio.run_coroutine_threadsafe(_group_send(group, message), _sender.loop())
-
-
-async def _group_send(group: str, message: JsonObject) -> None:
-    try:
-        await channel_layer().group_send(group, message)
-    except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
-        log.debug("The channel layer did not take a message: %s", error)
+    _sender.send(group, message)
 
 
 class _Sender:
@@ -64,8 +61,27 @@ class _Sender:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting = 0
 
-    def loop(self) -> asyncio.AbstractEventLoop:
+    def send(self, group: str, message: JsonObject) -> None:
+        loop = self._running_loop()
+        with self._lock:
+            if self._waiting >= MAX_WAITING:
+                return  # the layer is away; viewers look for themselves
+            self._waiting += 1
+        asyncio.run_coroutine_threadsafe(self._group_send(group, message), loop)
+
+    async def _group_send(self, group: str, message: JsonObject) -> None:
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await channel_layer().group_send(group, message)
+        except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: it is away
+            log.debug("The channel layer did not take a message: %s", error)
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             with self._lock:
                 if self._loop is None:

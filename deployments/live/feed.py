@@ -1,4 +1,4 @@
-"""The one stream of an execution's events: replayed from the journal, then live. SSE and WebSocket both serve it."""
+"""The one stream of an execution's events: replayed from the journal, then live."""
 
 import time
 from collections.abc import AsyncIterator
@@ -24,21 +24,27 @@ async def follow(execution_id: UUID, *, after: int) -> AsyncIterator[Message | N
     the connection can be kept alive.
     """
     async with current_hub().subscribe(execution_id) as subscription:
-        shown_at = time.monotonic()
+        shown_at = looked_at = time.monotonic()
+        subscription.has_grown = True
         while True:
-            events, has_ended = await in_database_thread(_read_page, execution_id, after)
-            for message in (*events, *_take_deltas(subscription)):
+            # Text that came before an event is shown before it: it is taken before the journal is read.
+            messages, has_ended = _take_deltas(subscription), False
+            if subscription.has_grown or time.monotonic() - looked_at >= POLL_SECONDS:
+                subscription.has_grown, looked_at = False, time.monotonic()
+                events, has_ended = await in_database_thread(_read_page, execution_id, after)
+                messages += events
+                after = events[-1]["seq"] if events else after
+                subscription.has_grown |= len(events) == PAGE
+            for message in messages:
                 yield message
                 shown_at = time.monotonic()
-            after = events[-1]["seq"] if events else after
-            if len(events) == PAGE:
-                continue
-            if has_ended:
+            if has_ended and not subscription.has_grown:
                 return
             if time.monotonic() - shown_at >= HEARTBEAT_SECONDS:
                 yield None
                 shown_at = time.monotonic()
-            await subscription.wait(POLL_SECONDS)
+            if not subscription.has_grown:
+                await subscription.wait(POLL_SECONDS)
 
 
 def _read_page(execution_id: UUID, after: int) -> tuple[list[Message], bool]:

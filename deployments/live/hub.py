@@ -17,6 +17,8 @@ from deployments.live.announcements import channel_layer, group_of
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+#: How long the channel layer may hold up a viewer, who can do without it.
+JOIN_SECONDS = 2.0
 MAX_PENDING_DELTAS = 500
 
 
@@ -25,6 +27,8 @@ class Subscription:
 
     def __init__(self) -> None:
         self.woken = asyncio.Event()
+        #: Whether the journal has grown since somebody last set this to False and looked.
+        self.has_grown = False
         self.ended = asyncio.Event()
         #: Bounded: a viewer that is too slow loses the oldest pieces, and the next snapshot makes up for them.
         self.deltas: deque[dict[str, Any]] = deque(maxlen=MAX_PENDING_DELTAS)
@@ -45,7 +49,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._subscriptions: dict[UUID, set[Subscription]] = {}
-        self._joins: dict[UUID, asyncio.Task[None]] = {}
+        self._joins: dict[UUID, asyncio.Task[bool]] = {}
         self._channel: str | None = None
         self._listener: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -64,15 +68,20 @@ class Hub:
     async def _join(self, execution_id: UUID) -> None:
         # Everyone who comes while the group is being joined waits for that too: looking at the database before would
         # miss what is announced in between.
-        if execution_id not in self._joins:
-            self._joins[execution_id] = asyncio.create_task(self._add_to_group(execution_id))
-        await asyncio.shield(self._joins[execution_id])
+        join = self._joins.get(execution_id)
+        if join is None:
+            join = self._joins[execution_id] = asyncio.create_task(self._add_to_group(execution_id))
+        if not await asyncio.shield(join) and self._joins.get(execution_id) is join:
+            del self._joins[execution_id]  # the next viewer tries again; this one polls
 
-    async def _add_to_group(self, execution_id: UUID) -> None:
+    async def _add_to_group(self, execution_id: UUID) -> bool:
         try:
-            await channel_layer().group_add(group_of(execution_id), await self._open())
+            async with asyncio.timeout(JOIN_SECONDS):
+                await channel_layer().group_add(group_of(execution_id), await self._open())
         except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the viewer polls instead
             log.debug("The channel layer cannot be heard: %s", error)
+            return False
+        return True
 
     async def _leave(self, execution_id: UUID, subscription: Subscription) -> None:
         left = self._subscriptions[execution_id]
@@ -80,9 +89,13 @@ class Hub:
         if left:
             return
         del self._subscriptions[execution_id]
-        del self._joins[execution_id]
+        join = self._joins.pop(execution_id, None)
+        if join is None or not await asyncio.shield(join):
+            return
+        if execution_id in self._joins or self._channel is None:
+            return  # somebody came meanwhile, and the group is theirs now
         try:
-            if self._channel is not None:
+            async with asyncio.timeout(JOIN_SECONDS):
                 await channel_layer().group_discard(group_of(execution_id), self._channel)
         except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: the group expires by itself
             log.debug("The channel layer cannot be left: %s", error)
@@ -106,8 +119,10 @@ class Hub:
         for subscription in self._subscriptions.get(UUID(message["execution"]), ()):
             if message["type"] == "execution.delta":
                 subscription.deltas.append(message["delta"])
-            elif message["has_ended"]:
-                subscription.ended.set()
+            else:
+                subscription.has_grown = True
+                if message["has_ended"]:
+                    subscription.ended.set()
             subscription.woken.set()
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.conf import settings
@@ -17,6 +18,8 @@ from django.db import connections
 from access.models import Team
 from bench.mock_provider import MockProvider, Reply, serve_in_thread
 from deployments.executions import lifecycle
+from deployments.executions import worker as worker_module
+from deployments.executions.run import LoadedExecution, load_execution
 from deployments.executions.start import (
     ConcurrencyLimitReached,
     Idempotency,
@@ -273,6 +276,62 @@ def test_a_key_may_be_used_anew_after_its_day() -> None:
     first = start(deployment, idempotency=key)
     IdempotencyKey.objects.update(expires_at=first.execution.created_at)
     assert not start(deployment, idempotency=key).replayed
+
+
+def test_a_heartbeat_never_stops_what_is_just_being_claimed(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a heartbeat of a few milliseconds every claim meets several."""
+    monkeypatch.setattr(settings, "ENVIRONMENT", settings.ENVIRONMENT.model_copy(update={"heartbeat_seconds": 0.003}))
+    busy = Worker()
+    busy.start()
+    deployment = deploy("mock:any")
+    executions = [start(deployment).execution for _ in range(12)]
+    with running(busy, *executions):
+        pass
+    busy.drain(0)
+    assert set(ExecutionLog.objects.values_list("status", "attempt")) == {("completed", 1)}
+
+
+def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:
+    execution = start(deploy()).execution
+    execution.version.document = {"format": 1, "name": "Broken", "blocks": "none"}
+    execution.version.save()
+    worker.run(execution.id, 0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code) == ("failed", "internal_error")
+    assert types_of(execution)[-1] == "execution.failed"
+
+
+def test_a_result_that_cannot_be_stored_fails_the_execution(worker: Worker, provider: MockProvider) -> None:
+    """The row of another result is in its way, as bad data would be."""
+    execution = start(deploy("mock:any")).execution
+    key = "greet/turn/0/writer"
+    ExecutionEvent.objects.create(
+        execution=execution, seq=1_000, type="agent.completed", key=key, at=execution.created_at
+    )
+    worker.run(execution.id, 0)
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code) == ("failed", "internal_error")
+    assert "could not be stored" in execution.error
+
+
+def test_a_drain_that_meets_an_execution_being_read_ends(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, drained = threading.Event(), threading.Event()
+
+    def load_slowly(execution_id: UUID, attempt: int) -> LoadedExecution | None:
+        reading.set()
+        drained.wait(20)
+        return load_execution(execution_id, attempt)
+
+    monkeypatch.setattr(worker_module, "load_execution", load_slowly)
+    execution = start(deploy()).execution
+    with running(worker, execution):
+        assert reading.wait(20)
+        worker.drain(0)
+        drained.set()
+    execution.refresh_from_db()
+    assert execution.status == "queued"
 
 
 async def test_a_waiting_caller_is_woken_by_the_end(worker: Worker, provider: MockProvider) -> None:

@@ -1,13 +1,16 @@
 """Group commit: many executions in one transaction, and none of them harmed by another's lost fence or bad data."""
 
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import pytest
 import uuid_utils.compat
+from django.db import IntegrityError, OperationalError
 from django.utils import timezone
 
-from deployments.executions.lifecycle import Ending, Fence
-from deployments.executions.writer import FenceLost, GroupCommitWriter, Write, commit_writes
+from deployments.executions import writer as writer_module
+from deployments.executions.lifecycle import Ending, Fence, FenceLost
+from deployments.executions.writer import GroupCommitWriter, Write, WriterStopped, commit_writes
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.tests.builders import make_deployment, make_queued, make_version
 from executor.json_types import JsonObject
@@ -123,3 +126,86 @@ def test_json_keeps_the_order_of_its_keys() -> None:
     version = make_version(document)
     version.refresh_from_db()
     assert str(version.document) == str(document)
+
+
+def outage(monkeypatch: pytest.MonkeyPatch, *, times: int, after_commit: bool) -> list[int]:
+    """The database breaks off that many times, before or after it has committed; the sizes of the batches tried."""
+    tried: list[int] = []
+
+    def commit(batch: Sequence[Write]) -> set[UUID]:
+        tried.append(len(batch))
+        if len(tried) <= times and not after_commit:
+            raise OperationalError("server closed the connection unexpectedly")
+        lost = commit_writes(batch)
+        if len(tried) <= times:
+            raise OperationalError("server closed the connection unexpectedly")
+        return lost
+
+    monkeypatch.setattr(writer_module, "commit_writes", commit)
+    return tried
+
+
+@pytest.fixture
+def writer() -> Iterator[GroupCommitWriter]:
+    writer = GroupCommitWriter()
+    writer.start()
+    yield writer
+    writer.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("after_commit", "tries"), [(False, 3), (True, 1)], ids=["before", "after the commit"])
+def test_a_short_outage_loses_and_repeats_nothing(
+    writer: GroupCommitWriter, monkeypatch: pytest.MonkeyPatch, *, after_commit: bool, tries: int
+) -> None:
+    """Whether the commit that broke off was kept is not known: it is looked up, and not recorded twice."""
+    execution = make_queued()
+    tried = outage(monkeypatch, times=2, after_commit=after_commit)
+    writer.submit(claiming(execution)).result(timeout=20)
+    assert len(tried) == tries
+    monkeypatch.undo()
+    ending = recording(execution, ending=completed(), deployment_id=execution.deployment_id)
+    outage(monkeypatch, times=2, after_commit=after_commit)
+    writer.submit(ending).result(timeout=20)
+    execution.refresh_from_db()
+    assert (execution.status, execution.attempt) == ("completed", 1)
+    assert seqs(execution) == [1, 2, 3]
+    assert execution.deployment is not None
+    assert execution.deployment.execution_count == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_follows_a_write_that_was_not_kept(writer: GroupCommitWriter) -> None:
+    execution = make_queued()
+    writer.submit(claiming(execution)).result(timeout=20)
+    writer.submit(recording(execution, key="once")).result(timeout=20)
+    refused = writer.submit(recording(execution, key="once", seq=4))
+    after = writer.submit(recording(execution, key="twice", seq=5))
+    assert isinstance(refused.exception(timeout=20), IntegrityError)
+    assert isinstance(after.exception(timeout=20), FenceLost)
+    assert seqs(execution) == [1, 2, 3]
+    last = Write(Fence(execution.id, 1, "worker-a"), 4, (event(execution, 4),), ending=completed(), is_last_resort=True)
+    writer.submit(last).result(timeout=20)
+    execution.refresh_from_db()
+    assert (execution.status, execution.seq) == ("completed", 4)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_writer_outlives_what_follows_a_commit() -> None:
+    def fail(writes: Sequence[Write]) -> None:
+        raise RuntimeError("not the writer's affair")
+
+    writer = GroupCommitWriter(on_committed=fail)
+    writer.start()
+    first, second, _ = three_queued()
+    writer.submit(claiming(first)).result(timeout=20)
+    writer.submit(claiming(second)).result(timeout=20)
+    writer.stop()
+
+
+def test_a_write_after_the_end_fails_at_once() -> None:
+    writer = GroupCommitWriter()
+    writer.start()
+    writer.stop()
+    write = Write(Fence(uuid_utils.compat.uuid7(), 1, "worker-a"), 1, ())
+    assert isinstance(writer.submit(write).exception(timeout=1), WriterStopped)
