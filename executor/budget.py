@@ -18,6 +18,11 @@ class Amount:
     tokens: int = 0
     cost: Decimal | None = Decimal(0)
 
+    def plus(self, other: "Amount") -> "Amount":
+        """Both together. A cost that is not known counts as nothing, unless neither is known."""
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Amount(self.calls + other.calls, self.tokens + other.tokens, sum(costs, Decimal(0)) if costs else None)
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -46,7 +51,7 @@ class ExecutionBudget:
         self.used = Amount()
 
     async def reserve(self, amount: Amount) -> None:
-        total = _sum(self.used, amount)
+        total = self.used.plus(amount)
         limits = self.limits
         if limits.max_calls is not None and total.calls > limits.max_calls:
             raise CeilingReached(f"The limit of {limits.max_calls} calls is used up.", reason="max_calls")
@@ -78,7 +83,3 @@ class ExecutionBudget:
                 f" {max_cost} USD are left.",
                 reason="budget",
             )
-
-
-def _sum(a: Amount, b: Amount) -> Amount:
-    return Amount(a.calls + b.calls, a.tokens + b.tokens, (a.cost or Decimal(0)) + (b.cost or Decimal(0)))

@@ -5,7 +5,7 @@ A call's first try and each of its repairs are checkpoints of their own. The pay
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any
@@ -53,7 +53,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one checkpoint. `error` is set when the answer does not satisfy the schema: `output` is its text."""
+    """What came of one checkpoint. `error` is set when the answer does not satisfy the schema: `output` is its text.
+
+    `usage` and `cost` are those of the answer. `unanswered` is what the requests before it stay counted for that may
+    have been charged without one; its calls are among the `tries`.
+    """
 
     output: Json
     text: str
@@ -64,6 +68,7 @@ class Outcome:
     tries: int
     error: str | None = None
     truncated: bool = False
+    unanswered: Amount = field(default_factory=Amount)
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,7 @@ def read_outcome(payload: Mapping[str, Any]) -> Outcome:
         tries=payload["tries"],
         error=payload["error"],
         truncated=payload.get("truncated", False),
+        unanswered=_read_amount(payload["unanswered"]) if "unanswered" in payload else Amount(),
     )
 
 
@@ -182,7 +188,7 @@ def amount_used(events: Iterable[RecordedEvent]) -> Amount:
         event = entry.event
         if event.type == "agent.started":
             # A second start under one key is another attempt: what became of the first is still not known.
-            total = _plus(total, open_calls.pop(event.key, Amount()))
+            total = total.plus(open_calls.pop(event.key, Amount()))
             open_calls[event.key] = _read_amount(event.payload["reserved"])
         elif event.type == "agent.retrying":
             open_calls[event.key] = _read_amount(event.payload["reserved"])
@@ -190,9 +196,9 @@ def amount_used(events: Iterable[RecordedEvent]) -> Amount:
             open_calls.pop(event.key, None)
             outcome = read_outcome(event.payload)
             tokens = outcome.usage.input_tokens + outcome.usage.output_tokens
-            total = _plus(total, Amount(outcome.tries, tokens, outcome.cost))
+            total = total.plus(outcome.unanswered).plus(Amount(outcome.tries, tokens, outcome.cost))
     for amount in open_calls.values():
-        total = _plus(total, amount)
+        total = total.plus(amount)
     return total
 
 
@@ -233,6 +239,7 @@ def _place(checkpoint: Checkpoint) -> JsonObject:
 
 def _outcome_json(outcome: Outcome) -> JsonObject:
     usage = outcome.usage
+    unanswered = {"unanswered": _amount_json(outcome.unanswered)} if outcome.unanswered.tokens else {}
     return {
         "model": outcome.model,
         "usage": {
@@ -243,6 +250,7 @@ def _outcome_json(outcome: Outcome) -> JsonObject:
         "cost": Usage(cost=outcome.cost).cost_text(),
         "duration_ms": outcome.duration_ms,
         "tries": outcome.tries,
+        **unanswered,
     }
 
 
@@ -256,10 +264,6 @@ def _read_amount(payload: Any) -> Amount:
 
 def _decimal(text: str | None) -> Decimal | None:
     return None if text is None else Decimal(text)
-
-
-def _plus(a: Amount, b: Amount) -> Amount:
-    return Amount(a.calls + b.calls, a.tokens + b.tokens, (a.cost or Decimal(0)) + (b.cost or Decimal(0)))
 
 
 def _tokens(size: int) -> int:

@@ -154,6 +154,7 @@ class MultiAgentOrchestrator:
             tries=answered.tries,
             error=error,
             truncated=answer.truncated,
+            unanswered=answered.unanswered,
         )
 
     def _without_answer(self, gave_up: GaveUp, began: float) -> Outcome:
@@ -165,6 +166,7 @@ class MultiAgentOrchestrator:
             cost=Decimal(0),
             duration_ms=self._since(began),
             tries=gave_up.tries,
+            unanswered=gave_up.unanswered,
         )
 
     def _fail(self, checkpoint: Checkpoint, outcome: Outcome, error: AgentCallFailed) -> AgentCallFailed:

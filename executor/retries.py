@@ -1,6 +1,6 @@
 """Getting one answer out of models that fail: tries, waits, fallbacks, and the budget of every request."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import sha256
 
@@ -29,29 +29,38 @@ LONGEST_RETRY_AFTER = 60.0
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, the model that gave it, what it used, and the requests that were sent to get it."""
+    """An answer, the model that gave it, what it used, and the requests that were sent to get it.
+
+    `unanswered` are the tokens and the money that requests before it stay counted for.
+    """
 
     answer: ModelAnswer
     model: str
     usage: TokenUsage
     cost: Decimal | None
     tries: int
+    unanswered: Amount
 
 
 class GaveUp(Exception):
     """No request of a checkpoint got an answer, and none is left that could. `model` was asked last."""
 
-    def __init__(self, message: str, *, code: str, model: str, tries: int, retryable: bool) -> None:
+    def __init__(self, message: str, *, code: str, model: str, tries: int, retryable: bool, unanswered: Amount) -> None:
         self.code = code
         self.retryable = retryable
         self.model = model
         self.tries = tries
+        self.unanswered = unanswered
         super().__init__(message)
 
 
 @dataclass
 class _Series:
-    """Where the requests of one checkpoint stand. `wait` is in seconds, before the next request."""
+    """Where the requests of one checkpoint stand. `wait` is in seconds, before the next request.
+
+    `streamed` says that the latest request's answer has begun to come. `unanswered` adds up the reservations that are
+    kept for failed requests, without their calls.
+    """
 
     checkpoint: Checkpoint
     deadline: float | None
@@ -59,6 +68,8 @@ class _Series:
     tries: int = 0
     wait: float = 0.0
     failure: ModelCallError | None = None
+    streamed: bool = False
+    unanswered: Amount = field(default_factory=lambda: Amount(cost=None))
 
 
 class Requests:
@@ -83,8 +94,8 @@ class Requests:
         agent = checkpoint.call.agent
         primary = agent.model or self._models.default_model
         series = _Series(checkpoint, deadline, primary)
-        for series.model in (primary, *agent.settings.fallbacks):
-            series.wait = 0.0
+        for model in (primary, *agent.settings.fallbacks):
+            series.model, series.wait = model, 0.0
             answered = await self._ask_repeatedly(series)
             if answered is not None:
                 return answered
@@ -98,7 +109,7 @@ class Requests:
             try:
                 answer = await self._ask(series, model)
             except ModelCallError as error:
-                await self._budget.settle(reserved, Amount(calls=1))
+                await self._settle_failure(series, reserved, error)
                 series.failure = error
                 if not error.retryable:
                     raise _gave_up(series) from error
@@ -112,7 +123,7 @@ class Requests:
         try:
             return self._models.model(series.model), self._models.price(series.model)
         except UnknownModel as error:
-            series.failure = ModelCallError(str(error), retryable=False)
+            series.failure = ModelCallError(str(error), retryable=False, may_be_charged=False)
             raise _gave_up(series) from error
 
     async def _reserve(self, series: _Series, price: Price | None) -> Amount:
@@ -143,22 +154,31 @@ class Requests:
         limit = self._clock.monotonic() + settings.timeout_seconds
         deadline_first = series.deadline is not None and series.deadline <= limit
         series.tries += 1
+        series.streamed = False
         self.usage = self.usage.plus(Usage(calls=1))
         try:
             async with self._clock.timeout_at(series.deadline if deadline_first else limit):
-                return await model.complete(series.checkpoint.request, self._text_sink(series.checkpoint))
+                return await model.complete(series.checkpoint.request, self._text_sink(series))
         except TimeoutError as error:
             if deadline_first:
                 raise _deadline_reached(series) from error
             message = f"{series.model} did not answer within {settings.timeout_seconds:g} s."
             raise ModelCallError(message, retryable=True, cause="timeout") from error
 
+    async def _settle_failure(self, series: _Series, reserved: Amount, error: ModelCallError) -> None:
+        """Give back what is sure not to be charged: all but the call after a refusal, nothing once it may be."""
+        if not (error.may_be_charged or series.streamed):
+            await self._budget.settle(reserved, Amount(calls=1))
+            return
+        await self._budget.settle(reserved, reserved)
+        series.unanswered = series.unanswered.plus(replace(reserved, calls=0))
+
     async def _settle(self, series: _Series, reserved: Amount, price: Price | None, answer: ModelAnswer) -> Answered:
         usage = series.checkpoint.usage_of(answer)
         cost = cost_of(price, usage)
         self.usage = self.usage.plus_call(usage, cost, calls=0)
         await self._budget.settle(reserved, Amount(1, usage.input_tokens + usage.output_tokens, cost))
-        return Answered(answer, series.model, usage, cost, series.tries)
+        return Answered(answer, series.model, usage, cost, series.tries, series.unanswered)
 
     def _plan_wait(self, series: _Series, error: ModelCallError, number: int) -> bool:
         """Set the wait before this model's next try. False when that would come too late to be of use."""
@@ -183,15 +203,16 @@ class Requests:
         key = series.checkpoint.key
         self._journal.append(Event(event_type, self._clock.now(), call.block_id, call.agent.name, key, payload))
 
-    def _text_sink(self, checkpoint: Checkpoint) -> TextSink | None:
+    def _text_sink(self, series: _Series) -> TextSink | None:
         on_delta = self._on_delta
         if on_delta is None:
             return None
-        block_id, agent, key, offset = checkpoint.call.block_id, checkpoint.call.agent.name, checkpoint.key, 0
+        call, key, offset = series.checkpoint.call, series.checkpoint.key, 0
 
         def pass_on(text: str) -> None:
             nonlocal offset
-            on_delta(Delta(block_id, agent, key, offset, text))
+            series.streamed = True
+            on_delta(Delta(call.block_id, call.agent.name, key, offset, text))
             offset += len(text)
 
         return pass_on
@@ -208,7 +229,7 @@ def _backoff(key: str, number: int) -> float:
 
 
 def _retrying(series: _Series, failure: ModelCallError, reserved: Amount) -> JsonObject:
-    counted = Amount(series.tries + 1, reserved.tokens, reserved.cost)
+    counted = replace(series.unanswered.plus(reserved), calls=series.tries + 1)
     cause = failure.cause
     return retrying_payload(reason=failure.message, cause=cause, wait=series.wait, model=series.model, reserved=counted)
 
@@ -216,7 +237,12 @@ def _retrying(series: _Series, failure: ModelCallError, reserved: Amount) -> Jso
 def _gave_up(series: _Series) -> GaveUp:
     failure = series.failure or ModelCallError("No request was sent.", retryable=False)
     return GaveUp(
-        failure.message, code=failure.cause, model=series.model, tries=series.tries, retryable=failure.retryable
+        failure.message,
+        code=failure.cause,
+        model=series.model,
+        tries=series.tries,
+        retryable=failure.retryable,
+        unanswered=series.unanswered,
     )
 
 

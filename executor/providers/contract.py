@@ -57,13 +57,18 @@ class Price:
 
 @dataclass
 class ModelCallError(Exception):
-    """A request that failed. `retryable` and `retry_after` (seconds) say what may be done about it."""
+    """A request that failed. `retryable` and `retry_after` (seconds) say what may be done about it.
+
+    `may_be_charged` is False where the provider refused the request or never got it. A request that timed out or broke
+    off may have been answered at the provider's end, and is then on its bill.
+    """
 
     message: str
     retryable: bool
     status: int | None = None
     retry_after: float | None = None
     cause: str = field(default="provider_error")
+    may_be_charged: bool = True
 
     def __str__(self) -> str:
         return self.message

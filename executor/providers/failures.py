@@ -50,7 +50,7 @@ def http_failure(
         message = f"{name_provider(account)} failed with status {status}.{said}"
     else:
         message = f"{name_provider(account)} rejected the request ({status}).{said}"
-    return ModelCallError(message, retryable=retryable, status=status, retry_after=retry_after)
+    return ModelCallError(message, retryable=retryable, status=status, retry_after=retry_after, may_be_charged=False)
 
 
 def is_retryable(status: int) -> bool:
@@ -64,12 +64,15 @@ def quota_exhausted(account: Account, status: int | None, body: object) -> Model
         retryable=False,
         status=status,
         cause="quota_exhausted",
+        may_be_charged=False,
     )
 
 
 def rejected(account: Account, body: object) -> ModelCallError:
     return ModelCallError(
-        f"{name_provider(account)} rejected the request.{what_it_says(account, body)}", retryable=False
+        f"{name_provider(account)} rejected the request.{what_it_says(account, body)}",
+        retryable=False,
+        may_be_charged=False,
     )
 
 
@@ -83,7 +86,7 @@ def unreadable(account: Account, body: object = None, *, retry_after: float | No
 
 def unreachable(account: Account) -> ModelCallError:
     message = f"{name_provider(account)} could not be reached. Check the base URL and the network."
-    return ModelCallError(message, retryable=True)
+    return ModelCallError(message, retryable=True, may_be_charged=False)
 
 
 def untrusted(account: Account) -> ModelCallError:
@@ -91,7 +94,7 @@ def untrusted(account: Account) -> ModelCallError:
         f"The certificate of {name_provider(account, start=False)} is not trusted. Check the base URL; for an authority"
         " of your own, name its file in SSL_CERT_FILE."
     )
-    return ModelCallError(message, retryable=False)
+    return ModelCallError(message, retryable=False, may_be_charged=False)
 
 
 def broken_off(account: Account) -> ModelCallError:
@@ -122,7 +125,7 @@ def declined(why: str) -> ModelCallError:
 
 
 def egress_refused(reason: str) -> ModelCallError:
-    return ModelCallError(reason, retryable=False, cause="egress_refused")
+    return ModelCallError(reason, retryable=False, cause="egress_refused", may_be_charged=False)
 
 
 def name_provider(account: Account, *, start: bool = True) -> str:

@@ -43,5 +43,6 @@ class AccountGate:
                     retryable=True,
                     status=429,
                     retry_after=left,
+                    may_be_charged=False,
                 )
             await self._clock.sleep(left)

@@ -12,6 +12,7 @@ from executor.errors import ExecutorError, UnknownModel
 from executor.providers.accounts import Account, AccountKind
 from executor.providers.connection import Connection, KindModule
 from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
+from executor.providers.failures import egress_refused
 from executor.providers.gate import AccountGate
 from executor.providers.offline import OfflineModel
 
@@ -106,7 +107,7 @@ class _RemoteModel:
             seat = await self._line.seat()
         except ExecutorError as error:
             message = f"Account {self._line.account.name!r} cannot be used: {error}"
-            raise ModelCallError(message, retryable=False, cause="egress_refused") from error
+            raise egress_refused(message) from error
         async with seat.gate.admission():
             try:
                 return await seat.connection.ask(self._model, request, on_text)

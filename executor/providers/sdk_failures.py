@@ -47,6 +47,7 @@ def describe_failure(error: Exception, account: Account, model: str) -> ModelCal
         return ModelCallError(
             f"Model {model!r} of account {account.name!r} cannot be asked for this: {quote(str(error), account)}",
             retryable=False,
+            may_be_charged=False,
         )
     if isinstance(error, ModelRequestRejectedError):
         return rejected(account, error.body)

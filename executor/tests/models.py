@@ -125,9 +125,16 @@ class ScriptedModel:
 
 def busy(retry_after: float | None = None) -> ModelCallError:
     """A failure that is worth another try."""
-    return ModelCallError("The server is busy.", retryable=True, status=429, retry_after=retry_after)
+    return ModelCallError(
+        "The server is busy.", retryable=True, status=429, retry_after=retry_after, may_be_charged=False
+    )
+
+
+def broken_off() -> ModelCallError:
+    """A failure after which the provider may have worked all the same, and charge for it."""
+    return ModelCallError("The connection broke off.", retryable=True)
 
 
 def refused() -> ModelCallError:
     """A failure that no other try will mend."""
-    return ModelCallError("The key was refused.", retryable=False, status=401)
+    return ModelCallError("The key was refused.", retryable=False, status=401, may_be_charged=False)
