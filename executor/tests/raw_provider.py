@@ -25,13 +25,17 @@ Body = dict[str, Any]
 
 @dataclass
 class Sent:
-    """What to send: a head, then the body's pieces, each on its own. `cut` leaves before the end, `hold` stays."""
+    """What to send: a head, then the body's pieces, each on its own. `cut` leaves before the end, `hold` stays.
+
+    `pause` is in seconds, before the end of a chunked body.
+    """
 
     pieces: Sequence[bytes]
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     chunked: bool = False
     cut: bool = False
+    pause: float = 0
     hold: bool = False
 
     def head(self) -> bytes:
@@ -53,7 +57,8 @@ def whole(body: object, **fields: Any) -> Sent:
 def stream(*pieces: bytes | Body, **fields: Any) -> Sent:
     """Events: an object is one event, bytes go out as they are."""
     data = [piece if isinstance(piece, bytes) else b"data: " + json.dumps(piece).encode() + b"\n\n" for piece in pieces]
-    return Sent(data, headers={"content-type": "text/event-stream"}, chunked=fields.pop("chunked", True), **fields)
+    headers = {"content-type": "text/event-stream", **fields.pop("headers", {})}
+    return Sent(data, headers=headers, chunked=fields.pop("chunked", True), **fields)
 
 
 def completion(content: object = "Hi", finish_reason: str | None = "stop", **message: Any) -> Body:
@@ -107,6 +112,7 @@ class RawProvider:
         if sent.cut:
             writer.close()
         elif sent.chunked and not sent.hold:
+            await asyncio.sleep(sent.pause)
             writer.write(b"0\r\n\r\n")
         return not (sent.cut or sent.hold)
 

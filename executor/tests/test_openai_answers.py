@@ -145,8 +145,9 @@ async def test_a_server_that_does_not_stream_is_understood() -> None:
         stream(b"data: " + b"[" * 100_000 + b"\n\n", DONE),
         stream(b"data: \xff\xfe\n\n", DONE),
         stream(b"<html>busy</html>"),
+        stream(gzip.compress(stream(chunk("Hi", "stop")).pieces[0] + DONE), headers={"content-encoding": "gzip"}),
     ],
-    ids=range(14),
+    ids=range(15),
 )
 async def test_a_stream_that_is_broken_can_be_tried_again(sent: Sent) -> None:
     error = await failure_of(sent, live=True)
@@ -166,14 +167,20 @@ async def test_a_stream_that_is_broken_can_be_tried_again(sent: Sent) -> None:
         whole({"choices": [{"message": {"content": None}}]}),
         whole(b"", cut=True),
         whole(b'{"choices": [', cut=True),
-        whole(gzip.compress(json.dumps(completion()).encode()), headers={"content-encoding": "gzip"}),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 async def test_an_answer_that_is_broken_can_be_tried_again(sent: Sent) -> None:
     error = await failure_of(sent)
     assert error.retryable
     assert error.status is None
+
+
+async def test_an_answer_that_is_compressed_unasked_is_not_unpacked() -> None:
+    packed = gzip.compress(json.dumps(completion()).encode())
+    error = await failure_of(whole(packed, headers={"content-encoding": "gzip"}))
+    assert error.retryable
+    assert "compressed" in error.message
 
 
 @pytest.mark.parametrize(

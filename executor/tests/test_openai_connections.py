@@ -18,7 +18,9 @@ from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from bench.mock_provider import MockProvider
+from executor.egress import EgressRefused
 from executor.providers import openai_chat
+from executor.providers.accounts import Account
 from executor.providers.contract import ModelCallError
 from executor.tests.raw_provider import DONE, KEY, ask, chunk, completion, failure_of, raw_provider, stream, whole
 
@@ -45,6 +47,26 @@ async def test_connections_of_streams_and_of_errors_are_kept_alive() -> None:
         await ask(registry, lambda _: None)
         await ask(registry)
     assert (len(server.bodies), server.connections) == (4, 1)
+
+
+async def test_a_stream_whose_end_comes_after_its_last_word_keeps_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(openai_chat, "END_SECONDS", 10)
+    async with raw_provider(stream(chunk("Hello", "stop"), DONE, pause=0.05)) as (server, registry):
+        for _ in range(3):
+            await ask(registry, lambda _: None)
+    assert (len(server.bodies), server.connections) == (3, 1)
+
+
+async def test_the_key_goes_to_no_other_origin() -> None:
+    async with raw_provider(whole(completion())) as (server, _), raw_provider(whole(completion())) as (other, _):
+        connection = openai_chat.connect(Account("local", "openai", server.url, SecretStr(KEY), allow_private=True))
+        session = await connection._open()
+        with pytest.raises(EgressRefused, match="belong to another host"):
+            await session.post(other.url, data=b"{}")
+        await connection.aclose()
+    assert other.heads == []
 
 
 async def test_a_failing_sink_closes_the_connection() -> None:
@@ -110,9 +132,11 @@ async def test_a_key_that_fits_no_header_is_named_and_not_shown() -> None:
 
 async def test_cookies_are_not_kept() -> None:
     sent = whole(completion(), headers={"set-cookie": "session=1; path=/"})
-    async with raw_provider(sent) as (server, registry):
-        await ask(registry)
-        await ask(registry)
+    async with raw_provider(sent) as (server, _):
+        url = server.url.replace("127.0.0.1", "localhost")  # cookies of addresses are never kept
+        async with raw_provider(base_url=url) as (_, registry):
+            await ask(registry)
+            await ask(registry)
     assert "cookie" not in server.heads[1].lower()
 
 
