@@ -24,6 +24,7 @@ run: install
 	@exec $(SITE) serve
 
 key: install
+	@test -n "$(NAME)" || { echo "A key needs a name. Type: make key NAME=crm" >&2; exit 2; }
 	@$(SITE) create_key "$(NAME)" $(foreach scope,$(SCOPE),--scope $(scope)) $(foreach path,$(DEPLOYMENT),--deployment $(path))
 
 password: install

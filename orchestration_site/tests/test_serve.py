@@ -211,6 +211,16 @@ def test_an_address_that_is_not_ours_gets_one_sentence(tmp_path: Path) -> None:
     assert re.fullmatch(r"CommandError: 192\.0\.2\.1 is not an address of this machine .* make run\n", done.stderr)
 
 
+def test_a_key_for_a_site_that_was_never_started_gets_one_sentence(tmp_path: Path) -> None:
+    done = run_manage(tmp_path, "create_key", "crm")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(
+        r"CommandError: SQLite at .* cannot be used \(.*\)\. If it is new, type: make run\n", done.stderr
+    )
+
+
 def test_a_wrong_value_stops_the_start_with_a_sentence_that_names_it(tmp_path: Path) -> None:
     done = run_serve(tmp_path, PORT="many")
 

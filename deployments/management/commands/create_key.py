@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import OperationalError, ProgrammingError, connection
 
 from access.models import Team
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
@@ -32,6 +32,12 @@ class Command(BaseCommand):
             dest="paths",
             help="An endpoint that it is for; give it several times for several. Default: all of the team's.",
         )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, ProgrammingError) as error:
+            raise CommandError(f"{_database()} cannot be used ({error}). If it is new, type: make run") from None
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= len(options["name"]) <= 100:
