@@ -1,10 +1,12 @@
 """A call of a deployment, from its checked input to its answer: what the endpoint, the button and drafts share."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -35,6 +37,8 @@ from rest.async_view import with_tail
 from rest.negotiation import EventStreamRenderer
 from rest.problems import ApiProblem, FieldError, invalid
 
+log = logging.getLogger(__name__)
+
 RETRY_AFTER_SECONDS = 1
 _OUTCOME = PreparedRead(
     ExecutionLog,
@@ -62,6 +66,7 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
     if "HTTP_IDEMPOTENCY_KEY" in request.META:
         raise ApiProblem(400, "bad-idempotency-key", "Idempotency-Key works for deployments only. Leave it out here.")
     check_input(version.id, input_data, pointer="/input_data")
+    waiting = _how_to_answer(request)
     started = start_execution(
         deployment=None,
         version=version,
@@ -70,9 +75,9 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
         trigger_type="manual",
         triggered_by=caller_of(request).label,
         live_text=True,
-        publishes=not _waits(request),
+        publishes=not _waits(waiting),
     )
-    return _answer(request, started)
+    return _answer(started, waiting)
 
 
 def check_input(version_id: UUID, input_data: JsonObject, *, pointer: str = "") -> None:
@@ -98,10 +103,10 @@ def _call(
     check: Callable[[Deployment], None] | None,
     pointer: str = "",
 ) -> HttpResponseBase:
-    idempotency = read_idempotency(request, input_data)
+    idempotency, waiting = read_idempotency(request, input_data), _how_to_answer(request)
     try:
         if (earlier := find_replay(deployment=deployment, idempotency=idempotency)) is not None:
-            return _answer(request, Started(earlier, replayed=True))
+            return _answer(Started(earlier, replayed=True), waiting)
         if check is not None:
             check(deployment)
         check_input(deployment.version_id, input_data, pointer=pointer)
@@ -113,8 +118,8 @@ def _call(
             trigger_type=trigger_type,
             triggered_by=caller_of(request).label,
             idempotency=idempotency,
-            live_text=trigger_type == "manual" or _wants_stream(request),
-            publishes=not _waits(request),
+            live_text=trigger_type == "manual" or waiting is None,
+            publishes=not _waits(waiting),
         )
     except IdempotencyConflict as conflict:
         raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
@@ -125,7 +130,7 @@ def _call(
             f"{full} Try again after the seconds in Retry-After.",
             headers={"Retry-After": str(full.retry_after)},
         ) from None
-    return _answer(request, started)
+    return _answer(started, waiting)
 
 
 def _check_active(deployment: Deployment) -> None:
@@ -138,28 +143,29 @@ def _check_active(deployment: Deployment) -> None:
         )
 
 
-def _answer(request: Request, started: Started) -> HttpResponseBase:
+def _how_to_answer(request: Request) -> Waiting | None:
+    """How long to wait for the result; None for a stream of events."""
+    return None if request.accepted_renderer.format == EventStreamRenderer.format else read_waiting(request)
+
+
+def _waits(waiting: Waiting | None) -> bool:
+    """Whether a caller listens for the end, and so publishes the execution only then."""
+    return waiting is not None and waiting.seconds > 0
+
+
+def _answer(started: Started, waiting: Waiting | None) -> HttpResponseBase:
     execution_id = started.execution.id
-    if _wants_stream(request):
+    if waiting is None:
         return stream_events(execution_id, after=0)
-    waiting = read_waiting(request)
     response = _accepted(execution_id, waiting)
     if started.replayed:
         response["Idempotency-Replayed"] = "true"
         if started.execution.is_terminal:
             return _ended(response, execution_id, _read_outcome(execution_id))
-    if waiting.seconds == 0:
+    if not _waits(waiting):
         return response
     begin = None if started.replayed else partial(publish_accepted, execution_id)
     return with_tail(response, _waiter(execution_id, waiting, begin))
-
-
-def _waits(request: Request) -> bool:
-    return not _wants_stream(request) and read_waiting(request).seconds > 0
-
-
-def _wants_stream(request: Request) -> bool:
-    return request.accepted_renderer.format == EventStreamRenderer.format
 
 
 def _accepted(execution_id: UUID, waiting: Waiting) -> Response:
@@ -175,8 +181,13 @@ def _waiter(
     execution_id: UUID, waiting: Waiting, begin: Callable[[], None] | None
 ) -> Callable[[Response], Awaitable[None]]:
     async def wait(response: Response) -> None:
-        has_ended = await wait_for_end(execution_id, seconds=waiting.seconds, begin=begin)
-        outcome = await in_database_thread(_read_outcome, execution_id)
+        try:
+            has_ended = await wait_for_end(execution_id, seconds=waiting.seconds, begin=begin)
+            outcome = await in_database_thread(_read_outcome, execution_id)
+        except DatabaseError as error:
+            # It is accepted and will run: a 503 would make the caller ask for it again.
+            log.warning("Execution %s runs, but its end cannot be looked up: %s", execution_id, error)
+            return
         if has_ended:
             _ended(response, execution_id, outcome)
         else:
