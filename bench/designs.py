@@ -62,7 +62,7 @@ def critical_path_calls(document: JsonObject) -> int:
         place = ready.pop()
         ended = before[place] + _calls_in_a_row(design.blocks[place])
         longest = max(longest, ended)
-        for target in graph.following(place):
+        for target in graph.successors(place):
             before[target] = max(before[target], ended)
             waiting[target] -= 1
             if waiting[target] == 0:

@@ -128,7 +128,7 @@ class _Dataflow:
         if end.result.delivered:
             self._outputs[block.id] = end.result.output
         freed: list[int] = []
-        for number, target in zip(self._graph.outgoing[place], self._graph.following(place), strict=True):
+        for number, target in zip(self._graph.outgoing[place], self._graph.successors(place), strict=True):
             self._carried[number] = _carried_by(self._design.connections[number], end)
             self._waiting_for[target] -= 1
             if self._waiting_for[target] == 0:

@@ -9,7 +9,7 @@ from executor.spec import Design
 
 @dataclass(frozen=True)
 class Graph:
-    """Blocks and connections by their places in the design.
+    """Blocks and connections by their indices in the design.
 
     `incoming` and `outgoing` hold, for each block, its connections in the design's order. A connection whose block
     does not exist is left out of them; with a repeated block id the first block has it.
@@ -22,11 +22,11 @@ class Graph:
 
     @classmethod
     def of(cls, design: Design) -> "Graph":
-        places: dict[str, int] = {}
-        for place, block in enumerate(design.blocks):
-            places.setdefault(block.id, place)
-        sources = tuple(places.get(connection.source) for connection in design.connections)
-        targets = tuple(places.get(connection.target) for connection in design.connections)
+        indices: dict[str, int] = {}
+        for index, block in enumerate(design.blocks):
+            indices.setdefault(block.id, index)
+        sources = tuple(indices.get(connection.source) for connection in design.connections)
+        targets = tuple(indices.get(connection.target) for connection in design.connections)
         incoming: list[list[int]] = [[] for _ in design.blocks]
         outgoing: list[list[int]] = [[] for _ in design.blocks]
         for number, (source, target) in enumerate(zip(sources, targets, strict=True)):
@@ -35,10 +35,10 @@ class Graph:
                 incoming[target].append(number)
         return cls(sources, targets, tuple(map(tuple, incoming)), tuple(map(tuple, outgoing)))
 
-    def following(self, block: int) -> list[int]:
+    def successors(self, block: int) -> list[int]:
         return [target for number in self.outgoing[block] if (target := self.targets[number]) is not None]
 
-    def preceding(self, block: int) -> list[int]:
+    def predecessors(self, block: int) -> list[int]:
         return [source for number in self.incoming[block] if (source := self.sources[number]) is not None]
 
     def sorted_blocks(self) -> list[int]:
@@ -49,51 +49,51 @@ class Graph:
         while ready:
             block = ready.popleft()
             order.append(block)
-            for target in self.following(block):
+            for target in self.successors(block):
                 waiting[target] -= 1
                 if waiting[target] == 0:
                     ready.append(target)
         return order
 
     def ancestors(self, order: Iterable[int]) -> dict[int, int]:
-        """All that come before each block of the sorted order, as a set of bits by the blocks' places."""
+        """All that come before each block of the sorted order, as a set of bits by the blocks' indices."""
         found: dict[int, int] = {}
         for block in order:
             bits = 0
-            for source in self.preceding(block):
+            for source in self.predecessors(block):
                 bits |= found[source] | 1 << source
             found[block] = bits
         return found
 
     def cycles(self) -> list[list[int]]:
-        """One short cycle out of each knot of the graph, in order of flow. A block that feeds itself is not one."""
-        return [self._shortest_cycle(knot) for knot in self._knots() if len(knot) > 1]
+        """One short cycle out of each strongly connected component, in order of flow. A block feeding itself is not one."""
+        return [self._shortest_cycle(component) for component in self._strongly_connected() if len(component) > 1]
 
-    def _shortest_cycle(self, knot: set[int]) -> list[int]:
-        start = min(knot)
+    def _shortest_cycle(self, component: set[int]) -> list[int]:
+        start = min(component)
         came_from: dict[int, int] = {}
         queue = deque([start])
         while queue:
             block = queue.popleft()
-            for target in self.following(block):
+            for target in self.successors(block):
                 if target == start and block != start:
                     return _walk_back(came_from, start, block)
-                if target in knot and target not in came_from and target != start:
+                if target in component and target not in came_from and target != start:
                     came_from[target] = block
                     queue.append(target)
-        raise AssertionError("Every block of a knot lies on a cycle.")
+        raise AssertionError("Every block of a strongly connected component lies on a cycle.")
 
-    def _knots(self) -> list[set[int]]:
+    def _strongly_connected(self) -> list[set[int]]:
         """The strongly connected components (Tarjan's algorithm, on a stack of its own: a chain may be 2,000 long)."""
         index: dict[int, int] = {}
         low: dict[int, int] = {}
         open_blocks: list[int] = []
         is_open: set[int] = set()
-        knots: list[set[int]] = []
+        components: list[set[int]] = []
         for root in range(len(self.incoming)):
             if root in index:
                 continue
-            path = [(root, iter(self.following(root)))]
+            path = [(root, iter(self.successors(root)))]
             index[root] = low[root] = len(index)
             open_blocks.append(root)
             is_open.add(root)
@@ -104,7 +104,7 @@ class Graph:
                         index[target] = low[target] = len(index)
                         open_blocks.append(target)
                         is_open.add(target)
-                        path.append((target, iter(self.following(target))))
+                        path.append((target, iter(self.successors(target))))
                         break
                     if target in is_open:
                         low[block] = min(low[block], index[target])
@@ -113,18 +113,18 @@ class Graph:
                     if path:
                         low[path[-1][0]] = min(low[path[-1][0]], low[block])
                     if low[block] == index[block]:
-                        knots.append(_close(block, open_blocks, is_open))
-        return knots
+                        components.append(_close(block, open_blocks, is_open))
+        return components
 
 
 def _close(block: int, open_blocks: list[int], is_open: set[int]) -> set[int]:
-    place = len(open_blocks) - 1
-    while open_blocks[place] != block:
-        place -= 1
-    knot = set(open_blocks[place:])
-    del open_blocks[place:]
-    is_open -= knot
-    return knot
+    start = len(open_blocks) - 1
+    while open_blocks[start] != block:
+        start -= 1
+    component = set(open_blocks[start:])
+    del open_blocks[start:]
+    is_open -= component
+    return component
 
 
 def _walk_back(came_from: dict[int, int], start: int, last: int) -> list[int]:

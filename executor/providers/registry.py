@@ -104,16 +104,16 @@ class _RemoteModel:
 
     async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
         try:
-            seat = await self._line.seat()
+            gated = await self._line.connection()
         except ExecutorError as error:
             message = f"Account {self._line.account.name!r} cannot be used: {error}"
             raise egress_refused(message) from error
-        async with seat.gate.admission():
+        async with gated.gate.admission():
             try:
-                return await seat.connection.ask(self._model, request, on_text)
+                return await gated.connection.ask(self._model, request, on_text)
             except ModelCallError as error:
                 if error.status == 429 and error.retryable:
-                    seat.gate.pause(error.retry_after)
+                    gated.gate.pause(error.retry_after)
                 raise
 
 
@@ -123,33 +123,33 @@ class _AccountLine:
     def __init__(self, account: Account, clock: Clock | None) -> None:
         self.account = account
         self._clock = clock
-        self._seats: dict[asyncio.AbstractEventLoop, asyncio.Task[_Seat]] = {}
+        self._connections: dict[asyncio.AbstractEventLoop, asyncio.Task[_GatedConnection]] = {}
 
-    async def seat(self) -> "_Seat":
-        """What the running loop holds of this account. The first caller opens it, and all who come meanwhile wait."""
+    async def connection(self) -> "_GatedConnection":
+        """The connection of the running loop. The first caller opens it, and all who come meanwhile wait."""
         loop = asyncio.get_running_loop()
-        opening = self._seats.get(loop)
+        opening = self._connections.get(loop)
         if opening is None:
-            for gone in [other for other in self._seats if other.is_closed()]:
-                del self._seats[gone]
-            opening = self._seats[loop] = loop.create_task(self._open())
+            for gone in [other for other in self._connections if other.is_closed()]:
+                del self._connections[gone]
+            opening = self._connections[loop] = loop.create_task(self._open())
         try:
             # Shielded: that the first caller gives up is no reason for the others to fail.
             return await asyncio.shield(opening)
         except Exception:
-            self._seats.pop(loop, None)
+            self._connections.pop(loop, None)
             raise
 
     async def aclose(self) -> None:
-        opening = self._seats.pop(asyncio.get_running_loop(), None)
+        opening = self._connections.pop(asyncio.get_running_loop(), None)
         if opening is not None:
             await (await opening).connection.aclose()
 
-    async def _open(self) -> "_Seat":
+    async def _open(self) -> "_GatedConnection":
         # On a thread: the first import takes a second or more, in which heartbeats and other calls go on.
         connection = await asyncio.to_thread(self._connect)
         gate = AccountGate(self.account.name, max_concurrent_calls=self.account.max_concurrent_calls, clock=self._clock)
-        return _Seat(connection, gate)
+        return _GatedConnection(connection, gate)
 
     def _connect(self) -> Connection:
         module = cast(KindModule, _load(_KIND_MODULES[self.account.kind]))
@@ -160,8 +160,8 @@ class _PricesModule(Protocol):
     def list_price(self, account: Account, model: str) -> Price | None: ...
 
 
-class _Seat:
-    """What one event loop holds of an account."""
+class _GatedConnection:
+    """An account's connection on one event loop, with the gate in front of it."""
 
     def __init__(self, connection: Connection, gate: AccountGate) -> None:
         self.connection = connection

@@ -106,7 +106,7 @@ def test_a_cycle_is_refused_by_the_names_of_its_blocks_and_no_others() -> None:
     assert problem.message == "These blocks wait for each other: First (a) → b → c → First (a)."
 
 
-def test_each_knot_of_cycles_is_told_once() -> None:
+def test_each_strongly_connected_component_is_told_once() -> None:
     design = make_design(
         ["a", "b", "c", "d", "e"], [("a", "b"), ("b", "a"), ("b", "c"), ("c", "d"), ("d", "c"), ("d", "e"), ("e", "c")]
     )
