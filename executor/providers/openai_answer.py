@@ -127,7 +127,9 @@ class Answer:
     def _error(self, body: dict[str, Any]) -> ModelCallError:
         """An error told of in place of an answer, or in its middle: status 200 had gone out already."""
         if (status := _status_in(body)) is not None:
-            return http_failure(self.account, self.model, status, body)
+            failure = http_failure(self.account, self.model, status, body)
+            failure.may_be_charged = self._length > 0
+            return failure
         failure = not_as_promised(self.account, "an error in place of an answer")
         failure.message += what_it_says(self.account, body)
         return failure

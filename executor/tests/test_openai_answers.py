@@ -211,6 +211,7 @@ async def test_an_error_told_of_inside_a_200_is_that_error(
     assert (failure.status, failure.retryable) == (status, retryable)
     assert failure.cause == (cause or "provider_error")
     assert (error if isinstance(error, str) else error["message"]) in failure.message
+    assert failure.may_be_charged == (place == "middle" or status is None), "what has begun to answer is on the bill"
 
 
 @pytest.mark.parametrize(
