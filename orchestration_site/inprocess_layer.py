@@ -2,7 +2,8 @@
 
 The web server and the worker of the embedded system run on loops of their own. A message lies in the channel's mailbox
 under a lock; whoever waits for it is woken on its own loop with `call_soon_threadsafe`. Like any channel layer it may
-drop: a full mailbox refuses more, and what nobody fetched expires.
+drop: a full mailbox refuses more, and what nobody fetched expires. A channel that is received on stays in its groups
+for as long as that lasts: a worker joins its group once in its life.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import re
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable
 from copy import deepcopy
 from time import monotonic
 from typing import Any
@@ -32,8 +34,7 @@ class Mailbox:
     def idle(self) -> bool:
         return not self.messages and not self.receivers
 
-    def forget_expired(self) -> None:
-        now = monotonic()
+    def forget_expired(self, now: float) -> None:
         while self.messages and self.messages[0][0] <= now:
             self.messages.popleft()
 
@@ -47,7 +48,10 @@ class Mailbox:
 
 
 class InProcessChannelLayer(BaseChannelLayer):
-    """Groups and channels of this process. Capacity and expiry as in every channel layer."""
+    """Groups and channels of this process. Capacity and expiry as in every channel layer.
+
+    `group_expiry` counts from when the channel was last received on. `clock` gives seconds.
+    """
 
     extensions = ("groups", "flush")
 
@@ -57,14 +61,17 @@ class InProcessChannelLayer(BaseChannelLayer):
         capacity: int = 1_000,
         channel_capacity: dict[re.Pattern[str] | str, int] | None = None,
         group_expiry: int = 86_400,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(expiry=expiry, capacity=capacity)
         self._capacities = self.compile_capacities(channel_capacity or {})
         self.group_expiry = group_expiry
+        self._clock = clock
         self._lock = threading.Lock()
         self._mailboxes: dict[str, Mailbox] = {}
         self._groups: dict[str, dict[str, float]] = {}
-        self._next_cleaning = monotonic() + expiry
+        self._received_on: set[str] = set()
+        self._next_cleaning = clock() + expiry
 
     def get_capacity(self, channel: str) -> int:
         return next((capacity for name, capacity in self._capacities if name.match(channel)), self.capacity)
@@ -83,8 +90,9 @@ class InProcessChannelLayer(BaseChannelLayer):
         self.require_valid_channel_name(channel)
         while True:
             with self._lock:
+                self._received_on.add(channel)
                 mailbox = self._mailboxes.setdefault(channel, Mailbox())
-                mailbox.forget_expired()
+                mailbox.forget_expired(self._clock())
                 if mailbox.messages:
                     return mailbox.messages.popleft()[1]
                 arrival = asyncio.get_running_loop().create_future()
@@ -95,8 +103,8 @@ class InProcessChannelLayer(BaseChannelLayer):
         self.require_valid_group_name(group)
         self.require_valid_channel_name(channel)
         with self._lock:
-            self._groups.setdefault(group, {})[channel] = monotonic() + self.group_expiry
             self._clean()
+            self._groups.setdefault(group, {})[channel] = self._clock() + self.group_expiry
 
     async def group_discard(self, group: str, channel: str) -> None:
         self.require_valid_group_name(group)
@@ -111,8 +119,9 @@ class InProcessChannelLayer(BaseChannelLayer):
         """Send to every member; one whose mailbox is full misses it."""
         _require_dict(message)
         self.require_valid_group_name(group)
-        now = monotonic()
         with self._lock:
+            self._clean()
+            now = self._clock()
             members = [channel for channel, end in self._groups.get(group, {}).items() if end > now]
         for channel in members:
             with contextlib.suppress(ChannelFull):
@@ -127,13 +136,13 @@ class InProcessChannelLayer(BaseChannelLayer):
 
     def _post(self, channel: str, message: Message) -> None:
         with self._lock:
+            self._clean()  # before anybody is woken: who waits here must count as receiving
             mailbox = self._mailboxes.setdefault(channel, Mailbox())
-            mailbox.forget_expired()
+            mailbox.forget_expired(self._clock())
             if len(mailbox.messages) >= self.get_capacity(channel):
                 raise ChannelFull(channel)
-            mailbox.messages.append((monotonic() + self.expiry, message))
+            mailbox.messages.append((self._clock() + self.expiry, message))
             mailbox.wake_one()
-            self._clean()
 
     async def _wait(self, mailbox: Mailbox, arrival: asyncio.Future[None]) -> None:
         try:
@@ -147,16 +156,19 @@ class InProcessChannelLayer(BaseChannelLayer):
             raise
 
     def _clean(self) -> None:
-        """Once in an expiry: drop mailboxes that nobody reads and memberships that ended."""
-        now = monotonic()
+        """Once in an expiry: renew memberships that are in use, drop the others that ended and mailboxes unread."""
+        now = self._clock()
         if now < self._next_cleaning:
             return
         self._next_cleaning = now + self.expiry
         for mailbox in self._mailboxes.values():
-            mailbox.forget_expired()
+            mailbox.forget_expired(now)
         self._mailboxes = {name: mailbox for name, mailbox in self._mailboxes.items() if not mailbox.idle}
+        in_use = self._received_on | {name for name, mailbox in self._mailboxes.items() if mailbox.receivers}
+        self._received_on = set()
         for group, members in list(self._groups.items()):
-            self._groups[group] = {channel: end for channel, end in members.items() if end > now}
+            renewed = members | dict.fromkeys(members.keys() & in_use, now + self.group_expiry)
+            self._groups[group] = {channel: end for channel, end in renewed.items() if end > now}
         self._groups = {group: members for group, members in self._groups.items() if members}
 
 

@@ -164,6 +164,58 @@ async def test_what_left_the_group_or_expired_is_not_delivered_and_not_kept() ->
     assert layer._groups == {}
 
 
+class Time:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize("first", ["group", "channel"])
+async def test_a_channel_that_is_received_on_stays_in_its_group_for_days(first: str) -> None:
+    time = Time()
+    layer = InProcessChannelLayer(clock=time)
+    await layer.group_add("workers", "worker")
+    for day in range(1, 4):
+        receiving = asyncio.ensure_future(layer.receive("worker"))
+        await until(lambda: "worker" in layer._mailboxes and layer._mailboxes["worker"].receivers)
+        time.seconds = day * 90_000.0
+        if first == "channel":
+            await layer.send("worker", {"type": "nudge"})
+            assert await receiving == {"type": "nudge"}
+            receiving = asyncio.ensure_future(layer.receive("worker"))
+        await layer.group_send("workers", {"type": "cancel", "day": day})
+        async with asyncio.timeout(10):
+            assert await receiving == {"type": "cancel", "day": day}
+
+
+async def test_a_channel_that_is_never_seen_waiting_but_received_on_stays_in_its_group() -> None:
+    time = Time()
+    layer = InProcessChannelLayer(clock=time)
+    await layer.group_add("workers", "worker")
+    for hour in range(1, 50):
+        await layer.group_send("workers", {"type": "event", "hour": hour})
+        assert await layer.receive("worker") == {"type": "event", "hour": hour}
+        time.seconds = hour * 3_600.0
+
+
+async def test_a_channel_that_nobody_receives_on_leaves_its_groups_after_a_day() -> None:
+    time = Time()
+    layer = InProcessChannelLayer(clock=time)
+    await layer.group_add("workers", "gone")
+    with LoopThread() as other:
+        abandoned = asyncio.run_coroutine_threadsafe(layer.receive("gone"), other.loop)
+        await until(lambda: "gone" in layer._mailboxes and layer._mailboxes["gone"].receivers)
+    for hour in range(1, 27):
+        time.seconds = hour * 3_600.0
+        await layer.group_send("workers", {"type": "event"})
+    assert layer._groups == {}
+    assert not abandoned.done()
+
+
 async def test_a_name_or_message_that_is_none_is_refused() -> None:
     layer = InProcessChannelLayer()
 
