@@ -66,7 +66,7 @@ class Graph:
         return found
 
     def cycles(self) -> list[list[int]]:
-        """One short cycle out of each strongly connected component, in order of flow. A block feeding itself is not one."""
+        """One short cycle out of each strongly connected component, in order of flow, self-loops left out."""
         return [self._shortest_cycle(component) for component in self._strongly_connected() if len(component) > 1]
 
     def _shortest_cycle(self, component: set[int]) -> list[int]:
