@@ -65,10 +65,14 @@ class Environment(BaseSettings):
         description="Model of the agents that name none, as account:model.",
     )
     openai_api_key: SecretStr | None = Field(
-        default=None, description="Makes the account openai: designs name its models as openai:<model>."
+        default=None,
+        description="Makes the account openai: designs name its models as openai:<model>. More accounts, and a team's own,"
+        " are made in the admin.",
     )
     openai_base_url: str = Field(
-        default="", description="A server that speaks as OpenAI does (Ollama, vLLM, …). It may have a private address."
+        default="",
+        description="A server that speaks as OpenAI does (Ollama, vLLM, …). It makes the account, even without a key, and"
+        " may have a private address.",
     )
     anthropic_api_key: SecretStr | None = Field(default=None, description="Makes the account anthropic.")
     anthropic_base_url: str = Field(default="", description="Another server for the account anthropic.")

@@ -13,22 +13,11 @@ HEAD = """\
 # Copy to .env and take the mark off what you set. A variable of the process's environment wins over the file.
 # Written by `make env-example`; every line shows the default."""
 
-PROVIDERS = """\
-# Accounts at model providers, for designs that name them: openai:gpt-4o-mini, anthropic:…, google:… More accounts, and
-# accounts of a team of its own, are made in the admin. A base URL alone makes an account too (Ollama, vLLM), and is the
-# consent to that host.
-# OPENAI_API_KEY=
-# OPENAI_BASE_URL=
-# ANTHROPIC_API_KEY=
-# ANTHROPIC_BASE_URL=
-# GOOGLE_API_KEY=
-# GOOGLE_BASE_URL="""
-
 
 def example_text() -> str:
     """What `.env.example` has to be."""
     fields = [_lines_of(name, field) for name, field in Environment.model_fields.items()]
-    return "\n\n".join([HEAD, *("\n".join(lines) for lines in fields), PROVIDERS]) + "\n"
+    return "\n\n".join([HEAD, *("\n".join(lines) for lines in fields)]) + "\n"
 
 
 def _lines_of(name: str, field: FieldInfo) -> Iterator[str]:

@@ -114,6 +114,11 @@ def test_the_example_shows_every_variable_with_its_default() -> None:
     assert PATH.read_text() == example_text(), "Type: make env-example"
 
 
+def test_the_example_names_each_variable_once() -> None:
+    names = re.findall(r"^# ([A-Z_]+)=", PATH.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(name.upper() for name in Environment.model_fields)
+
+
 def test_every_variable_says_what_it_is_for() -> None:
     assert [name for name, field in Environment.model_fields.items() if not field.description] == []
 
