@@ -1,4 +1,4 @@
-"""Django's settings of the reference: the same database pool, broker and channel layer as ours, and nothing else."""
+"""Django's settings of the reference: the same database pool and broker as ours, and nothing else."""
 
 import os
 
@@ -15,12 +15,6 @@ USE_TZ = True
 DATABASES = {
     "default": dj_database_url.parse(os.environ["DATABASE_URL"])
     | {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}}
-}
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [os.environ["CHANNEL_URL"]], "prefix": "reference"},
-    }
 }
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],

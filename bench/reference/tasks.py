@@ -4,13 +4,12 @@ import os
 import threading
 
 import httpx
-from asgiref.sync import async_to_sync
 from celery import shared_task
 from django.db import close_old_connections
 from django.utils import timezone
 
 from bench.reference.models import Call
-from bench.reference.wake_up import channel_layer
+from bench.reference.wake_up import wake
 
 _client = httpx.Client(limits=httpx.Limits(max_connections=200, max_keepalive_connections=200), timeout=60)
 _lock = threading.Lock()
@@ -26,4 +25,5 @@ def run(call_id: str, prompt: str) -> None:
     answer = _client.post(os.environ["PROVIDER_URL"] + "/chat/completions", json=body).json()
     text = answer["choices"][0]["message"]["content"]
     call.update(status="completed", output=text, completed_at=timezone.now())
-    async_to_sync(channel_layer().group_send)(f"call.{call_id}", {"type": "done"})
+    close_old_connections()
+    wake(call_id)

@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from bench.reference.models import Call
 from bench.reference.tasks import run
-from bench.reference.wake_up import channel_layer
+from bench.reference.wake_up import Waiters
 
 
 class CallView(APIView):
@@ -39,14 +39,11 @@ class CallView(APIView):
 
 
 async def _wait(data: dict[str, Any]) -> None:
-    layer = channel_layer()
-    channel = await layer.new_channel()
-    group = f"call.{data['id']}"
-    await layer.group_add(group, channel)
+    ended = await _waiters.listen(data["id"])
     await sync_to_async(run.delay, thread_sensitive=False)(data["id"], data.pop("prompt"))
     async with asyncio.timeout(60):
-        await layer.receive(channel)
-    await layer.group_discard(group, channel)
+        await ended.wait()
+    await _waiters.leave(data["id"])
     data["output"] = await sync_to_async(_output, thread_sensitive=True)(data["id"])
 
 
@@ -54,3 +51,6 @@ def _output(call_id: str) -> str:
     output: str = Call.objects.values_list("output", flat=True).get(id=call_id)
     connections.close_all()
     return output
+
+
+_waiters = Waiters()
