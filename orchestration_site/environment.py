@@ -66,13 +66,13 @@ class Environment(BaseSettings):
     )
     openai_api_key: SecretStr | None = Field(
         default=None,
-        description="Makes the account openai: designs name its models as openai:<model>. More accounts, and a team's own,"
-        " are made in the admin.",
+        description="Makes the account openai: designs name its models as openai:<model>. More accounts, and a team's"
+        " own, are made in the admin.",
     )
     openai_base_url: str = Field(
         default="",
-        description="A server that speaks as OpenAI does (Ollama, vLLM, …). It makes the account, even without a key, and"
-        " may have a private address.",
+        description="A server that speaks as OpenAI does (Ollama, vLLM, …). It makes the account, even without a key,"
+        " and may have a private address.",
     )
     anthropic_api_key: SecretStr | None = Field(default=None, description="Makes the account anthropic.")
     anthropic_base_url: str = Field(default="", description="Another server for the account anthropic.")
