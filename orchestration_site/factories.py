@@ -5,6 +5,8 @@ from typing import Any
 
 import dj_database_url
 
+REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
+
 
 def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
     """Django's settings for PostgreSQL (with psycopg's pool), or for SQLite in the data folder."""
@@ -27,13 +29,16 @@ def broker(url: str) -> str:
 
 
 def channel_layers(url: str) -> dict[str, Any]:
-    """The channel layer for live progress."""
+    """The channel layer for live progress.
+
+    A Redis that takes connections and says nothing fails a caller after seconds: progress is not worth waiting for.
+    """
     if not url:
         return {"default": {"BACKEND": "orchestration_site.inprocess_layer.InProcessChannelLayer"}}
     return {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [url], "prefix": "orchestration"},
+            "CONFIG": {"hosts": [{"address": url, **REDIS_TIMEOUTS}], "prefix": "orchestration"},
         }
     }
 

@@ -1,0 +1,40 @@
+"""What the factories of the settings make of their URLs."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from orchestration_site import factories
+
+
+def test_a_redis_is_given_two_seconds_to_connect_and_to_answer() -> None:
+    [host] = factories.channel_layers("redis://one:6379/0")["default"]["CONFIG"]["hosts"]
+    assert host == {"address": "redis://one:6379/0", "socket_connect_timeout": 2, "socket_timeout": 2}
+
+
+async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+    gone = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    config: dict[str, Any] = factories.channel_layers(url)["default"]["CONFIG"]
+    layer = RedisPubSubChannelLayer(**config)
+    try:
+        async with asyncio.timeout(3):
+            for ask in (layer.group_send("group", {"type": "event"}), layer.new_channel()):
+                with pytest.raises(RedisTimeoutError):
+                    await ask
+    finally:
+        gone.set()
+        await layer.flush()
+        server.close()
