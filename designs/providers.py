@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
@@ -15,21 +15,10 @@ from pydantic import SecretStr
 
 from designs.models import ProviderAccount
 from executor.model_names import named_models
-from executor.providers.accounts import Account, AccountKind, accounts_from_environment
+from executor.providers.accounts import ENVIRONMENT_VARIABLES, Account, AccountKind, accounts_from_environment
 from executor.providers.contract import Price
 from executor.providers.registry import ProviderRegistry
 from executor.spec import Design
-
-#: The variables that make accounts for every team.
-ENVIRONMENT_VARIABLES: Final = (
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_BASE_URL",
-    "GOOGLE_API_KEY",
-    "GEMINI_API_KEY",
-    "GOOGLE_BASE_URL",
-)
 
 RECENT_SECONDS = 1.0
 

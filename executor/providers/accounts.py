@@ -1,7 +1,7 @@
 """Accounts: where models are reached, with which key and under which limits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -59,7 +59,7 @@ class Account:
 class _Variables:
     kind: AccountKind
     keys: tuple[str, ...]
-    base_url: str = field(default="")
+    base_url: str
 
 
 _ENVIRONMENT = (
@@ -67,6 +67,9 @@ _ENVIRONMENT = (
     _Variables("anthropic", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"),
     _Variables("google", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), "GOOGLE_BASE_URL"),
 )
+
+#: The variables that make accounts, in the order of the table.
+ENVIRONMENT_VARIABLES = tuple(name for row in _ENVIRONMENT for name in (*row.keys, row.base_url))
 
 OFFLINE = Account("offline", "offline")
 

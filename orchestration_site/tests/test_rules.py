@@ -8,9 +8,14 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from designs.models import ProviderAccount
+from executor.patterns import PATTERNS
+from executor.providers.accounts import DEFAULT_BASE_URLS, ENVIRONMENT_VARIABLES, AccountKind
+from executor.providers.registry import _KIND_MODULES
 from orchestration_site.environment import BASE_DIR, Environment
 from orchestration_site.tests.env_example import PATH, example_text
 
@@ -112,6 +117,21 @@ def test_the_site_and_the_tests_lock_the_same_versions() -> None:
 
 def test_the_example_shows_every_variable_with_its_default() -> None:
     assert PATH.read_text() == example_text(), "Type: make env-example"
+
+
+def test_every_pattern_is_in_the_contract_that_patterns_do_not_import_each_other() -> None:
+    contracts = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [independent] = [contract["modules"] for contract in contracts if contract["type"] == "independence"]
+    assert sorted(independent) == sorted(pattern.run.__module__ for pattern in PATTERNS.values())
+
+
+def test_every_kind_of_account_has_its_address_its_module_and_its_choice() -> None:
+    kinds = set(get_args(AccountKind)) - {"offline"}
+    assert kinds == set(DEFAULT_BASE_URLS) == set(_KIND_MODULES) == set(ProviderAccount.Kind.values)
+
+
+def test_every_variable_that_makes_an_account_is_one_of_the_environment() -> None:
+    assert {name.lower() for name in ENVIRONMENT_VARIABLES} <= set(Environment.model_fields)
 
 
 def test_the_example_names_each_variable_once() -> None:
