@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from access.read_only_admin import ReadOnlyAdmin
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.deploying import DeploymentChanges, DeploymentGone, update_deployment
 from deployments.executions.lifecycle import request_cancel
@@ -16,19 +17,6 @@ from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey, ScheduleConfig
 from executor.json_schema import validate_instance
-
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
-    """Rows that only the system writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class ScheduleInline(admin.StackedInline):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time

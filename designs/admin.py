@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import ValidationError
 
+from access.read_only_admin import ReadOnlyAdmin
 from designs.api.serializers import RESERVED_NAMES, PricesField, moves_key
 from designs.base_urls import problem_with_base_url
 from designs.models import DesignVersion, OrchestrationDesign, ProviderAccount
@@ -18,21 +19,8 @@ from designs.providers import may_be_private
 from rest.problems import field_errors
 
 
-class NotAddedHere(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
-    """Rows that are made by the API and the pages, and shown here."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(OrchestrationDesign)
-class DesignAdmin(NotAddedHere):
+class DesignAdmin(ReadOnlyAdmin):
     """Designs, the deleted ones too."""
 
     list_display = ["name", "team", "revision", "newest", "created_by", "updated_at", "is_live"]
@@ -59,7 +47,7 @@ class DesignAdmin(NotAddedHere):
 
 
 @admin.register(DesignVersion)
-class DesignVersionAdmin(NotAddedHere):
+class DesignVersionAdmin(ReadOnlyAdmin):
     """Versions. They never change."""
 
     list_display = ["design", "number", "short_hash", "created_by", "created_at"]

@@ -30,6 +30,9 @@ OUTAGE_RETRY_AFTER = 2
 
 log = logging.getLogger(__name__)
 
+#: `WWW-Authenticate` of every 401: what a caller may identify itself with.
+CHALLENGE = 'Bearer realm="api"'
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -176,7 +179,7 @@ def _outage(exc: BaseException) -> ApiProblem:
 
 
 def _unauthenticated(exc: APIException) -> ApiProblem:
-    challenge = getattr(exc, "auth_header", None) or 'Bearer realm="api"'
+    challenge = getattr(exc, "auth_header", None) or CHALLENGE
     sentence = "Send an API key as `Authorization: Bearer <key>`, or sign in."
     if isinstance(exc, exceptions.AuthenticationFailed):
         sentence = f"{_sentence(exc)} {sentence}"

@@ -12,9 +12,7 @@ from rest_framework.request import Request
 from access.principal import Principal
 from deployments.key_use import note_use
 from deployments.keys import principal_of_key
-from rest.problems import ApiProblem
-
-CHALLENGE = 'Bearer realm="api"'
+from rest.problems import CHALLENGE, ApiProblem
 
 
 class ApiKeyAuthentication(BaseAuthentication):

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
@@ -35,7 +34,7 @@ from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
 from rest.async_view import with_tail
 from rest.negotiation import EventStreamRenderer
-from rest.problems import ApiProblem, FieldError, invalid
+from rest.problems import DATABASE_OUTAGES, ApiProblem, FieldError, invalid
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +183,7 @@ def _waiter(
         try:
             has_ended = await wait_for_end(execution_id, seconds=waiting.seconds, begin=begin)
             outcome = await in_database_thread(_read_outcome, execution_id)
-        except DatabaseError as error:
+        except DATABASE_OUTAGES as error:
             # It is accepted and will run: a 503 would make the caller ask for it again.
             log.warning("Execution %s runs, but its end cannot be looked up: %s", execution_id, error)
             return
