@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from typing import cast
 
 import pytest
+from django.apps import apps
+from django.db.models.signals import post_migrate
 
 from orchestration_site.tests.servers import run_postgres, run_redis
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
@@ -26,6 +28,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mode in MODES:
             if f"{mode}_site" in getattr(item, "fixturenames", ()):
                 item.add_marker(mode)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> None:
+    """A test that commits is followed by a flush: what a migration has put in the tables is put there again."""
+    post_migrate.connect(restore_default_team, sender=apps.get_app_config("access"))
+
+
+def restore_default_team(**_: object) -> None:
+    apps.get_model("access", "Team")._default_manager.get_or_create(name="default")  # noqa: SLF001 - Django's documented API
 
 
 @pytest.fixture(scope="session")
