@@ -7,7 +7,8 @@ from executor.json_types import JsonObject
 from executor.patterns.contract import BlockInput, BlockOutcome
 from executor.patterns.parallel import PATTERN
 from executor.spec import Agent
-from executor.tests.scripted import Script, ScriptedCaller, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import Script, ScriptedCaller, make_pattern_block, make_run
 
 SCORED: JsonObject = {
     "type": "object",
@@ -27,7 +28,7 @@ async def run_branches(
     **config: object,
 ) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller(script)
-    run: Any = make_run(make_block("parallel", agents, config), caller, block_input)
+    run: Any = make_run(make_pattern_block("parallel", agents, config), caller, block_input)
     return await PATTERN.run(run), caller
 
 
@@ -37,7 +38,7 @@ def statuses(outcome: BlockOutcome) -> dict[Any, Any]:
 
 
 def codes(agents: Sequence[Agent], **config: object) -> list[tuple[str, str]]:
-    block = make_block("parallel", agents, config)
+    block = make_pattern_block("parallel", agents, config)
     settings: Any = block.data.config
     return [(problem.pointer, problem.code) for problem in PATTERN.check(block, settings)]
 

@@ -1,28 +1,20 @@
-"""Builders for tests: designs in one line, a caller that plays a script, and time that jumps.
+"""Builders for tests: designs in one line, and time that jumps.
 
 All builders return the models of `executor.spec`; `executor.document.to_document` makes JSON of them.
 """
 
 import asyncio
-import json
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from executor.calls import AgentCall, Step
-from executor.errors import RepeatedKey
-from executor.events import Event
-from executor.json_types import Json, JsonObject
+from executor.json_types import JsonObject
 from executor.patterns import PATTERNS
-from executor.providers.contract import TokenUsage
 from executor.spec import Agent, AgentSettings, Block, BlockConfig, BlockData, Connection, Design, Position, Role
-from executor.usage import Usage
 
 ResultT = TypeVar("ResultT")
-Script = Mapping[str, Any] | Callable[[AgentCall], Any]
 
 
 def make_agent(name: str, role: Role = "worker", **fields: Any) -> Agent:
@@ -90,116 +82,6 @@ def make_design(
             for connection in connections
         ),
     )
-
-
-class ScriptedCaller:
-    """A `Caller` that plays a script, remembers what it was asked, and keeps decisions in memory.
-
-    The script is a function of the call, or a mapping from an agent's name (or a whole call key) to what it answers:
-    a value, an exception to raise, or a list of these, one a call and the last for ever. Each may depend on the
-    call: a function is called with it. `hold` is awaited before an answer is given (sleep there in virtual time).
-    With `checkpoints` of an earlier caller a call that it answered is replayed and not asked again.
-    """
-
-    def __init__(
-        self,
-        script: Script | None = None,
-        *,
-        hold: Callable[[AgentCall], Awaitable[None]] | None = None,
-        checkpoints: Mapping[str, Step] | None = None,
-        decisions: Mapping[str, Event] | None = None,
-        tokens: TokenUsage | None = None,
-        cost: Decimal | None = Decimal(0),
-    ) -> None:
-        self.script: Script = {} if script is None else script
-        self.hold = hold
-        self.tokens = tokens or TokenUsage(input_tokens=10, output_tokens=5)
-        self.cost = cost
-        self.calls: list[AgentCall] = []
-        self.checkpoints: dict[str, Step] = dict(checkpoints or {})
-        self.decisions: dict[str, Event] = dict(decisions or {})
-        self.usage = Usage()
-        self.running = 0
-        self.peak = 0
-        self._asked: set[str] = set()
-        self._turns: dict[str, int] = {}
-        self._position = 0
-
-    @property
-    def prompts(self) -> list[str]:
-        return [call.prompt for call in self.calls]
-
-    def prompts_of(self, agent: str) -> list[str]:
-        """What the agent of that name was asked, in order."""
-        return [call.prompt for call in self.calls if call.agent.name == agent]
-
-    async def call(self, call: AgentCall) -> Step:
-        if call.key in self._asked:
-            raise RepeatedKey(f"The key {call.key!r} was used twice.")
-        self._asked.add(call.key)
-        if call.key in self.checkpoints:
-            self._count(self.checkpoints[call.key])
-            return self.checkpoints[call.key]
-        self.calls.append(call)
-        answer = await self._held_answer(call)
-        if isinstance(answer, Exception):
-            raise answer
-        self._position += 1
-        step = self._step(call, answer)
-        self.checkpoints[call.key] = step
-        self._count(step)
-        return step
-
-    def record(self, event_type: Literal["decision"], *, block_id: str, key: str, payload: JsonObject) -> None:
-        if key in self.decisions:
-            raise RepeatedKey(f"The decision {key!r} was recorded twice.")
-        self.decisions[key] = Event(event_type, datetime(2025, 1, 1, tzinfo=UTC), block_id, None, key, payload)
-
-    def recorded(self, key: str) -> Event | None:
-        return self.decisions.get(key)
-
-    def _count(self, step: Step) -> None:
-        self.usage = self.usage.plus_call(step.usage, step.cost, calls=step.tries)
-
-    async def _held_answer(self, call: AgentCall) -> Any:
-        self.running += 1
-        self.peak = max(self.peak, self.running)
-        try:
-            if self.hold is not None:
-                await self.hold(call)
-            return self._answer(call)
-        finally:
-            self.running -= 1
-
-    def _answer(self, call: AgentCall) -> Any:
-        if not isinstance(self.script, Mapping):
-            return self.script(call)
-        name = call.key if call.key in self.script else call.agent.name
-        answer = self.script.get(name, f"{call.agent.name} of {call.block_id}")
-        if isinstance(answer, list):
-            turn = self._turns.get(name, 0)
-            self._turns[name] = turn + 1
-            answer = answer[min(turn, len(answer) - 1)]
-        return answer(call) if callable(answer) else answer
-
-    def _step(self, call: AgentCall, output: Json) -> Step:
-        return Step(
-            key=call.key,
-            block_id=call.block_id,
-            agent_id=call.agent.id,
-            agent=call.agent.name,
-            phase=call.phase,
-            round=call.round,
-            prompt=call.prompt,
-            output=output,
-            text=output if isinstance(output, str) else json.dumps(output),
-            model=call.agent.model or "scripted:model",
-            usage=self.tokens,
-            cost=self.cost,
-            duration_ms=0,
-            tries=1,
-            position=self._position,
-        )
 
 
 class LoopClock:

@@ -9,14 +9,14 @@ from executor.deployment_executor import DeploymentExecutor
 from executor.errors import ProviderFailed
 from executor.events import Event, RecordedEvent
 from executor.journal import InMemoryJournal
-from executor.json_types import JsonObject
+from executor.json_types import Json, JsonObject
 from executor.results import ExecutionResult
 from executor.spec import Design
 from executor.tests.builders import (
     LoopClock,
-    ScriptedCaller,
     run_in_virtual_time,
 )
+from executor.tests.scripted import ScriptedCaller
 
 
 class Run:
@@ -35,7 +35,7 @@ class Run:
         async def hold(call: AgentCall) -> None:
             await asyncio.sleep(seconds(call))
 
-        self.caller = caller or ScriptedCaller(script, hold=hold)
+        self.caller = caller or play(script, hold=hold)
         self.journal = InMemoryJournal(recorded or [])
         self.result: ExecutionResult = run_in_virtual_time(self._execute(design, input_data or {}))
 
@@ -52,6 +52,19 @@ class Run:
     @property
     def statuses(self) -> dict[str, str]:
         return {block_id: block.status for block_id, block in self.result.blocks.items()}
+
+
+def play(script: Any = None, **fields: Any) -> ScriptedCaller:
+    """A caller whose agents say who they are where the script, a mapping or a function of the call, has no answer."""
+    if callable(script):
+        return ScriptedCaller({}, default=script, **fields)
+    return ScriptedCaller(script or {}, default=lambda call: f"{call.agent.name} of {call.block_id}", **fields)
+
+
+def in_turn(*answers: Json) -> Callable[[AgentCall], Json]:
+    """An entry of a script that gives these answers, one a call."""
+    left = iter(answers)
+    return lambda call: next(left)
 
 
 def failing(code: str = "provider_error") -> ProviderFailed:

@@ -7,7 +7,8 @@ from executor.json_types import JsonObject
 from executor.patterns.contract import BlockInput, BlockOutcome
 from executor.patterns.hierarchical import PATTERN
 from executor.spec import Agent
-from executor.tests.scripted import ScriptedCaller, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import ScriptedCaller, make_pattern_block, make_run
 
 CREW = (make_agent("Boss", "manager"), make_agent("Ann"), make_agent("Bob"), make_agent("Cyd"))
 
@@ -45,7 +46,7 @@ async def manage(
     **config: object,
 ) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller(script_of(*plans, judgements=judgements, **(workers or {})))
-    run: Any = make_run(make_block("hierarchical", agents, config), caller, block_input)
+    run: Any = make_run(make_pattern_block("hierarchical", agents, config), caller, block_input)
     return await PATTERN.run(run), caller
 
 

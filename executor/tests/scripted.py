@@ -5,8 +5,9 @@ is recorded is answered from the record. Hand a prefix of `caller.journal.events
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from jsonschema import Draft202012Validator
@@ -16,29 +17,49 @@ from executor.errors import AgentCallFailed, CeilingReached, InvalidOutput, Prov
 from executor.events import Event, EventType, RecordedEvent
 from executor.journal import InMemoryJournal
 from executor.json_types import Json, JsonObject
-from executor.patterns import PATTERNS
 from executor.patterns.contract import BlockInput, BlockRun
 from executor.prompts import as_text
 from executor.providers.contract import TokenUsage
-from executor.spec import Agent, Block, BlockConfig, BlockData, Role
+from executor.spec import Agent, Block, BlockConfig
+from executor.tests.builders import make_block
+from executor.usage import Usage
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ONE_EACH = TokenUsage(1, 1)
 
-Answer: TypeAlias = "Json | ProviderFailed | InvalidOutput | CeilingReached"
+Answer: TypeAlias = "Json | Exception"
 Script: TypeAlias = "Mapping[tuple[str, str, int] | tuple[str, str] | str, Answer | Callable[[AgentCall], Answer]]"
 
 
 class ScriptedCaller:
-    """Answers by `(agent name, phase, round)`, else `(agent name, phase)`, else `agent name`.
+    """Answers by the call's key, else `(agent name, phase, round)`, `(agent name, phase)`, `agent name`, or `default`.
 
     An answer is a value, an error to raise, or a function of the call that returns one of these. Where the call has a
     schema that the value does not satisfy, the call fails with `InvalidOutput`, as the engine's does after every
-    repair. `calls` lists the calls that were really made (not replayed), by their start. `max_calls` of them are
-    allowed, then `CeilingReached` is raised.
+    repair. `calls` lists the calls that were really made (not replayed), by their start; `running` and `peak` count
+    those at work at once. `max_calls` of them are allowed, then `CeilingReached` is raised. `hold` is awaited before an
+    answer is given (sleep there in virtual time). Each answer uses `tokens` and `cost`.
     """
 
-    def __init__(self, script: Script, recorded: Iterable[RecordedEvent] = (), *, max_calls: int | None = None) -> None:
+    def __init__(
+        self,
+        script: Script,
+        recorded: Iterable[RecordedEvent] = (),
+        *,
+        default: Callable[[AgentCall], Answer] | None = None,
+        hold: Callable[[AgentCall], Awaitable[None]] | None = None,
+        max_calls: int | None = None,
+        tokens: TokenUsage = ONE_EACH,
+        cost: Decimal | None = None,
+    ) -> None:
         self.script = script
+        self.default = default
+        self.hold = hold
+        self.tokens = tokens
+        self.cost = cost
+        self.usage = Usage()
+        self.running = 0
+        self.peak = 0
         self.journal = InMemoryJournal(recorded)
         self.max_calls = max_calls
         self.calls: list[AgentCall] = []
@@ -59,9 +80,9 @@ class ScriptedCaller:
         """The calls made, as `(agent name, phase, round)`."""
         return [(call.agent.name, call.phase, call.round) for call in self.calls]
 
-    def prompts(self, agent: str) -> list[str]:
-        """What that agent was asked, call by call."""
-        return [call.prompt for call in self.calls if call.agent.name == agent]
+    def prompts(self, agent: str | None = None) -> list[str]:
+        """What that agent was asked, call by call; without one, what all were."""
+        return [call.prompt for call in self.calls if agent in (None, call.agent.name)]
 
     def decisions(self) -> dict[str, JsonObject]:
         """The payloads of the decisions recorded, by their key."""
@@ -74,7 +95,7 @@ class ScriptedCaller:
         self._keys.add(call.key)
         await asyncio.sleep(0)
         if (entry := self.journal.result_of(call.key)) is not None:
-            return _replay(call, entry)
+            return self._replay(call, entry)
         return await self._ask(call)
 
     def record(self, event_type: Literal["decision"], *, block_id: str, key: str, payload: JsonObject) -> None:
@@ -90,27 +111,36 @@ class ScriptedCaller:
         self.calls.append(call)
         self._append("agent.started", call, {})
         self._arrivals.setdefault(call.agent.name, asyncio.Event()).set()
-        if (gate := self._gates.get(call.agent.name)) is not None:
-            await self._wait(call, gate)
-        return self._finish(call, self._answer(call))
-
-    async def _wait(self, call: AgentCall, gate: asyncio.Event) -> None:
+        self.running += 1
+        self.peak = max(self.peak, self.running)
         try:
-            await gate.wait()
+            await self._wait(call)
+            return self._finish(call, self._answer(call))
+        finally:
+            self.running -= 1
+
+    async def _wait(self, call: AgentCall) -> None:
+        try:
+            if (gate := self._gates.get(call.agent.name)) is not None:
+                await gate.wait()
+            if self.hold is not None:
+                await self.hold(call)
         except asyncio.CancelledError:
             self.cancelled.append(call.agent.name)
             raise
 
     def _answer(self, call: AgentCall) -> Answer:
         name = call.agent.name
-        for key in ((name, call.phase, call.round), (name, call.phase), name):
+        for key in (call.key, (name, call.phase, call.round), (name, call.phase), name):
             if key in self.script:
                 entry = self.script[key]
                 return entry(call) if callable(entry) else entry
+        if self.default is not None:
+            return self.default(call)
         raise AssertionError(f"The script has no answer of {name!r} for {call.phase!r}, round {call.round}.")
 
     def _finish(self, call: AgentCall, answer: Answer) -> Step:
-        if isinstance(answer, CeilingReached):
+        if isinstance(answer, Exception) and not isinstance(answer, AgentCallFailed):
             raise answer
         if not isinstance(answer, AgentCallFailed) and not _satisfies(answer, call.schema):
             answer = invalid(call.agent.name)
@@ -118,7 +148,36 @@ class ScriptedCaller:
             self._append("agent.failed", call, {"message": str(answer), "code": answer.code})
             raise answer
         position = self._append("agent.completed", call, {"output": answer})
-        return _step(call, answer, position, replayed=False)
+        return self._step(call, answer, position, replayed=False)
+
+    def _replay(self, call: AgentCall, entry: RecordedEvent) -> Step:
+        payload = entry.event.payload
+        if entry.event.type == "agent.completed":
+            return self._step(call, payload["output"], entry.position, replayed=True)
+        if payload["code"] == "invalid_output":
+            raise invalid(call.agent.name)
+        raise failed(call.agent.name, str(payload["message"]), code=str(payload["code"]))
+
+    def _step(self, call: AgentCall, output: Json, position: int, *, replayed: bool) -> Step:
+        self.usage = self.usage.plus_call(self.tokens, self.cost)
+        return Step(
+            key=call.key,
+            block_id=call.block_id,
+            agent_id=call.agent.id,
+            agent=call.agent.name,
+            phase=call.phase,
+            round=call.round,
+            prompt=call.prompt,
+            output=output,
+            text=as_text(output),
+            model="script:one",
+            usage=self.tokens,
+            cost=self.cost,
+            duration_ms=1,
+            tries=1,
+            position=position,
+            replayed=replayed,
+        )
 
     def _append(self, event_type: EventType, call: AgentCall, payload: JsonObject) -> int:
         event = Event(event_type, NOW, block_id=call.block_id, agent=call.agent.name, key=call.key, payload=payload)
@@ -127,36 +186,6 @@ class ScriptedCaller:
 
 def _satisfies(answer: Json, schema: JsonObject | None) -> bool:
     return schema is None or Draft202012Validator(schema).is_valid(answer)
-
-
-def _replay(call: AgentCall, entry: RecordedEvent) -> Step:
-    payload = entry.event.payload
-    if entry.event.type == "agent.completed":
-        return _step(call, payload["output"], entry.position, replayed=True)
-    if payload["code"] == "invalid_output":
-        raise invalid(call.agent.name)
-    raise failed(call.agent.name, str(payload["message"]), code=str(payload["code"]))
-
-
-def _step(call: AgentCall, output: Json, position: int, *, replayed: bool) -> Step:
-    return Step(
-        key=call.key,
-        block_id=call.block_id,
-        agent_id=call.agent.id,
-        agent=call.agent.name,
-        phase=call.phase,
-        round=call.round,
-        prompt=call.prompt,
-        output=output,
-        text=as_text(output),
-        model="script:one",
-        usage=TokenUsage(1, 1),
-        cost=None,
-        duration_ms=1,
-        tries=1,
-        position=position,
-        replayed=replayed,
-    )
 
 
 def failed(agent: str, message: str = "The provider is away.", *, code: str = "provider_error") -> ProviderFailed:
@@ -169,19 +198,11 @@ def invalid(agent: str) -> InvalidOutput:
     return InvalidOutput("The answer is not valid.", code="invalid_output", block_id="block", agent=agent)
 
 
-def make_agent(name: str, role: Role = "worker", output_schema: JsonObject | None = None) -> Agent:
-    return Agent(id=name.lower(), name=name, role=role, output_schema=output_schema)
-
-
-def make_block(
+def make_pattern_block(
     pattern: str, agents: Sequence[Agent], config: BlockConfig | Mapping[str, object] | None = None
 ) -> Block:
-    """A block `block` of that pattern; its config may be given as a dict."""
-    if not isinstance(config, BlockConfig):
-        config = PATTERNS[pattern].config.model_validate(config or {})
-    return Block(
-        id="block", type=pattern, data=BlockData(label="Block", task="The task.", agents=tuple(agents), config=config)
-    )
+    """A block `block` of that pattern, for tests that need no design around it."""
+    return make_block("block", pattern, agents=agents, config=config, task="The task.", label="Block")
 
 
 def make_run(block: Block, caller: ScriptedCaller, block_input: BlockInput | None = None) -> BlockRun[BlockConfig]:

@@ -5,10 +5,11 @@ import asyncio
 from executor.errors import CeilingReached
 from executor.json_types import Json
 from executor.patterns import PATTERNS
-from executor.tests.scripted import ScriptedCaller, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import ScriptedCaller, make_pattern_block, make_run
 
 POSITION: Json = {"answer": "x", "confidence": 0.5, "rationale": "Because."}
-BLOCK = make_block("debate", [make_agent("Ann"), make_agent("Bob"), make_agent("Cyd")])
+BLOCK = make_pattern_block("debate", [make_agent("Ann"), make_agent("Bob"), make_agent("Cyd")])
 
 
 async def test_parallel_calls_that_meet_different_ceilings_report_the_first_as_a_resumed_run_will() -> None:

@@ -10,22 +10,22 @@ from executor.calls import AgentCall
 from executor.errors import BlockFailed, CeilingReached, InvalidOutput
 from executor.patterns import PATTERNS
 from executor.patterns.contract import BlockOutcome, BlockRun, Pattern
+from executor.providers.contract import TokenUsage
 from executor.spec import Block, BlockConfig, Design
 from executor.tests.builders import (
-    ScriptedCaller,
     make_agent,
     make_block,
     make_connection,
     make_design,
 )
-from executor.tests.dataflow_runs import Run, failing, seconds_by_block
+from executor.tests.dataflow_runs import Run, failing, in_turn, play, seconds_by_block
 
 # What reaches a block
 
 
 def test_a_block_without_connections_receives_the_input() -> None:
     run = Run(make_design([make_block("a", task="Do it.")]), input_data={"text": "x"})
-    assert run.caller.prompts == ['Do it.\n\n## Input\n{\n  "text": "x"\n}']
+    assert run.caller.prompts() == ['Do it.\n\n## Input\n{\n  "text": "x"\n}']
 
 
 def test_outputs_arrive_under_labels_in_connection_order_whenever_they_come() -> None:
@@ -34,7 +34,7 @@ def test_outputs_arrive_under_labels_in_connection_order_whenever_they_come() ->
     )
     for late in ("slow", "quick"):
         run = Run(design, lambda call: f"from {call.block_id}", seconds=seconds_by_block(**{late: 9.0}))
-        assert run.caller.prompts[-1] == "## slow\nfrom slow\n\n## quick\nfrom quick"
+        assert run.caller.prompts()[-1] == "## slow\nfrom slow\n\n## quick\nfrom quick"
 
 
 def test_a_connection_with_agents_carries_one_output_to_one_agent() -> None:
@@ -43,8 +43,8 @@ def test_a_connection_with_agents_carries_one_output_to_one_agent() -> None:
         [make_connection("a", "b", source_agent="ann", target_agent="dee"), make_connection("a", "b")],
     )
     run = Run(design, {"Ann": "ann's", "Bob": "bob's", "Cid": "cid's", "Dee": "dee's"})
-    assert run.caller.prompts_of("Cid") == ["## First\nbob's"]
-    assert run.caller.prompts_of("Dee") == ["## First\nbob's\n\n## First / Ann\nann's\n\n## Cid\ncid's"]
+    assert run.caller.prompts("Cid") == ["## First\nbob's"]
+    assert run.caller.prompts("Dee") == ["## First\nbob's\n\n## First / Ann\nann's\n\n## Cid\ncid's"]
 
 
 def test_templates_are_filled_with_what_any_earlier_block_delivered() -> None:
@@ -53,8 +53,8 @@ def test_templates_are_filled_with_what_any_earlier_block_delivered() -> None:
         ["a", "b", make_block("c", task="Use {{ blocks.a.output }} for {{input.who}}.", agents=[agent])],
         [("a", "b"), ("b", "c")],
     )
-    run = Run(design, {"worker": ["A {{input.who}}", "B", "C"]}, input_data={"lang": "Welsh", "who": "Ann"})
-    assert run.caller.prompts[-1].startswith("Use A {{input.who}} for Ann.\n\n")
+    run = Run(design, {"worker": in_turn("A {{input.who}}", "B", "C")}, input_data={"lang": "Welsh", "who": "Ann"})
+    assert run.caller.prompts()[-1].startswith("Use A {{input.who}} for Ann.\n\n")
     assert run.caller.calls[-1].agent.system_prompt == "Speak Welsh. Recall A {{input.who}}."
     assert [event.payload["task"] for event in run.events("block.started")][-1] == "Use A {{input.who}} for Ann."
     assert not run.events("execution.warning")
@@ -63,7 +63,7 @@ def test_templates_are_filled_with_what_any_earlier_block_delivered() -> None:
 def test_a_name_without_a_value_becomes_empty_and_a_warning() -> None:
     agent = make_agent("worker", system_prompt="{{input.gone}}{{input.too}}")
     run = Run(make_design([make_block("a", task="<{{input.gone}}>", agents=[agent])]))
-    assert run.caller.prompts[0].startswith("<>")
+    assert run.caller.prompts()[0].startswith("<>")
     [warning] = run.events("execution.warning")
     assert (warning.block_id, warning.payload["names"]) == ("a", ["input.gone", "input.too"])
 
@@ -80,7 +80,7 @@ def test_a_block_starts_the_moment_its_last_connection_has_delivered() -> None:
 
 
 def test_events_tell_a_block_from_its_start_to_its_end() -> None:
-    caller = ScriptedCaller({"worker": {"x": 1}}, cost=Decimal("0.010"))
+    caller = play({"worker": {"x": 1}}, tokens=TokenUsage(10, 5), cost=Decimal("0.010"))
     run = Run(make_design([make_block("a", task="T")]), caller=caller)
     started, begun, completed = run.events()
     assert (started.type, begun.type, begun.payload) == ("execution.started", "block.started", {"task": "T"})
@@ -100,7 +100,7 @@ def test_events_tell_a_block_from_its_start_to_its_end() -> None:
 
 
 def test_the_result_is_the_terminal_blocks_output() -> None:
-    caller = ScriptedCaller({"worker": ["one", "two"]}, cost=Decimal("0.25"))
+    caller = play({"worker": in_turn("one", "two")}, tokens=TokenUsage(10, 5), cost=Decimal("0.25"))
     result = Run(make_design(["a", "b"], [("a", "b")]), caller=caller).result
     assert result.result_data() == {
         "output": "two",
@@ -158,7 +158,7 @@ def test_a_connection_from_an_agent_that_did_not_run_is_dead_and_so_is_all_behin
         "after_bob": "skipped",
         "join": "completed",
     }
-    assert run.caller.prompts_of("worker") == ["## choose / Ann\nchosen", "## ann\nworker of ann"]
+    assert run.caller.prompts("worker") == ["## choose / Ann\nchosen", "## ann\nworker of ann"]
     assert [event.block_id for event in run.events("block.skipped")] == ["bob", "after_bob"]
     assert run.result.blocks["choose"].stopped_reason == "budget"
 
@@ -201,7 +201,7 @@ def test_on_error_continue_delivers_the_default_on_every_connection() -> None:
     )
     run = Run(design, {"a/turn/0/worker": failing(), "worker": "fine"})
     assert (run.result.status, run.result.output) == ("completed", "fine")
-    assert run.caller.prompts[-1] == '## a\n{\n  "score": 0\n}\n\n## a / worker\n{\n  "score": 0\n}'
+    assert run.caller.prompts()[-1] == '## a\n{\n  "score": 0\n}\n\n## a / worker\n{\n  "score": 0\n}'
     assert run.result.result_data()["blocks"] == {"a": {"score": 0}, "b": "fine"}
     [failed] = run.events("block.failed")
     assert (failed.payload["on_error"], failed.payload["code"], failed.agent) == (
@@ -217,7 +217,7 @@ def test_on_error_skip_leaves_what_else_feeds_a_block() -> None:
         [("a", "c"), ("b", "c")],
     )
     run = Run(design, {"a/turn/0/worker": failing(), "worker": "ok"})
-    assert run.caller.prompts[-1] == "<>\n\n## b\nok"
+    assert run.caller.prompts()[-1] == "<>\n\n## b\nok"
     assert [event.payload["names"] for event in run.events("execution.warning")] == [["blocks.a.output"]]
 
 

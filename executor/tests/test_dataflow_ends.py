@@ -14,13 +14,12 @@ from executor.journal import InMemoryJournal
 from executor.spec import Design
 from executor.tests.builders import (
     LoopClock,
-    ScriptedCaller,
     make_block,
     make_connection,
     make_design,
     run_in_virtual_time,
 )
-from executor.tests.dataflow_runs import Run, failing
+from executor.tests.dataflow_runs import Run, failing, play
 
 # Ends from outside
 
@@ -43,7 +42,7 @@ def test_a_cancelled_execution_cancels_its_blocks_and_waits_for_them() -> None:
             await asyncio.sleep(2)
             cleaned.append(call.block_id)
 
-    caller, journal = ScriptedCaller(hold=hold), InMemoryJournal()
+    caller, journal = play(hold=hold), InMemoryJournal()
     executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
     run_in_virtual_time(cancelled_after(1, executor, make_design(["a", "b", "c"], [("a", "c")])))
     assert sorted(cleaned) == ["a", "b"]
@@ -65,7 +64,7 @@ class ClosedJournal(InMemoryJournal):
 
 @pytest.mark.parametrize("left", range(7))
 def test_a_lost_journal_ends_the_run_by_itself_and_stops_all_blocks(left: int) -> None:
-    caller = ScriptedCaller(hold=lambda call: asyncio.sleep(1.0))
+    caller = play(hold=lambda call: asyncio.sleep(1.0))
     executor = DeploymentExecutor(orchestrator=caller, journal=ClosedJournal(left), clock=LoopClock())
     with pytest.raises(JournalClosed):
         run_in_virtual_time(executor.execute_design(make_design(["a", "b", "c"]), {}))
@@ -73,7 +72,7 @@ def test_a_lost_journal_ends_the_run_by_itself_and_stops_all_blocks(left: int) -
 
 
 def test_a_journal_lost_during_a_call_is_no_failure_of_the_block() -> None:
-    caller, journal = ScriptedCaller({"worker": JournalClosed("The lease is lost.")}), InMemoryJournal()
+    caller, journal = play({"worker": JournalClosed("The lease is lost.")}), InMemoryJournal()
     executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
     with pytest.raises(JournalClosed):
         run_in_virtual_time(executor.execute_design(make_design([make_block("a", config={"on_error": "skip"})]), {}))
@@ -90,7 +89,7 @@ def test_a_journal_lost_during_a_call_is_no_failure_of_the_block() -> None:
     ],
 )
 def test_a_graph_that_cannot_be_followed_is_refused_before_anything_happens(design: Design, code: str) -> None:
-    caller, journal = ScriptedCaller(), InMemoryJournal()
+    caller, journal = play(), InMemoryJournal()
     executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
     with pytest.raises(InvalidDesign) as refused:
         run_in_virtual_time(executor.execute_design(design, {}))

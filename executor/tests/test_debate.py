@@ -13,7 +13,8 @@ from executor.patterns.contract import BlockInput, BlockOutcome
 from executor.patterns.debate import PATTERN, DebateConfig, normalise
 from executor.prompts import Delivery
 from executor.spec import Agent
-from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_pattern_block, make_run
 
 THREE = (make_agent("Ann"), make_agent("Bob"), make_agent("Cyd"))
 MODERATED = (*THREE, make_agent("Mo", "moderator"))
@@ -43,7 +44,7 @@ async def hold(
     **config: object,
 ) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller(script)
-    outcome = await PATTERN.run(make_run(make_block("debate", agents, config), caller, block_input))  # type: ignore[arg-type]  # the block's config is a DebateConfig
+    outcome = await PATTERN.run(make_run(make_pattern_block("debate", agents, config), caller, block_input))  # type: ignore[arg-type]  # the block's config is a DebateConfig
     return outcome, caller
 
 
@@ -161,7 +162,7 @@ async def test_a_moderator_writes_the_result_from_the_positions_and_is_told_to_l
 
 
 async def test_a_manager_moderates_where_there_is_no_moderator() -> None:
-    agents = (make_agent("Max", "manager", {"type": "object"}), *THREE)
+    agents = (make_agent("Max", "manager", output_schema={"type": "object"}), *THREE)
     script = rounds_of("Ann", "x") | rounds_of("Bob", "x") | rounds_of("Cyd", "x") | {"Max": {"result": "x"}}
     outcome, caller = await hold(script, agents)
     assert outcome.output == {"result": "x"}
@@ -283,9 +284,11 @@ def test_which_answers_are_the_same(one: str, other: str, *, same: bool) -> None
 
 
 def test_a_debate_needs_two_debaters_beside_its_moderator() -> None:
-    (problem,) = debate.check(make_block("debate", [make_agent("Ann"), make_agent("Mo", "moderator")]), DebateConfig())
+    (problem,) = debate.check(
+        make_pattern_block("debate", [make_agent("Ann"), make_agent("Mo", "moderator")]), DebateConfig()
+    )
     assert (problem.code, problem.pointer) == ("too_few_agents", "/data/agents")
-    assert debate.check(make_block("debate", MODERATED), DebateConfig()) == []
+    assert debate.check(make_pattern_block("debate", MODERATED), DebateConfig()) == []
 
 
 def test_labels_stay_apart_with_more_debaters_than_letters() -> None:

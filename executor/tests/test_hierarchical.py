@@ -14,6 +14,7 @@ from executor.patterns.contract import BlockInput
 from executor.patterns.hierarchical import PATTERN, HierarchicalConfig
 from executor.prompts import Delivery
 from executor.spec import Agent
+from executor.tests.builders import make_agent
 from executor.tests.hierarchies import (
     CREW,
     assign,
@@ -26,7 +27,7 @@ from executor.tests.hierarchies import (
     statuses,
     worked,
 )
-from executor.tests.scripted import ScriptedCaller, failed, invalid, make_agent, make_block
+from executor.tests.scripted import ScriptedCaller, failed, invalid, make_pattern_block
 
 # Planning and working
 
@@ -222,7 +223,7 @@ async def test_a_manager_whose_provider_fails_fails_the_block(phase: str) -> Non
 
 
 def codes(agents: Sequence[Agent] = CREW, **config: object) -> list[tuple[str, str]]:
-    block = make_block("hierarchical", agents, config)
+    block = make_pattern_block("hierarchical", agents, config)
     settings: Any = block.data.config
     return [(problem.pointer, problem.code) for problem in PATTERN.check(block, settings)]
 

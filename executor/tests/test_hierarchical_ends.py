@@ -26,7 +26,7 @@ from executor.tests.hierarchies import (
 )
 from executor.tests.models import Reply, Slow
 from executor.tests.resuming import check_resumes_from_every_prefix, with_own_models
-from executor.tests.scripted import ScriptedCaller, failed, invalid, make_block
+from executor.tests.scripted import ScriptedCaller, failed, invalid, make_pattern_block
 
 # Ends
 
@@ -178,7 +178,7 @@ def answers(name: str, request: ModelRequest) -> Reply:
 
 
 async def test_a_run_resumes_from_every_prefix_of_its_record() -> None:
-    block = make_block("hierarchical", with_own_models(CREW), {"must_consult": ["Cyd"]})
+    block = make_pattern_block("hierarchical", with_own_models(CREW), {"must_consult": ["Cyd"]})
     first = await check_resumes_from_every_prefix(block, answers)
     assert isinstance(first.outcome, BlockOutcome)
     assert str(first.outcome.output).startswith("the result of")
@@ -187,7 +187,7 @@ async def test_a_run_resumes_from_every_prefix_of_its_record() -> None:
 
 @pytest.mark.parametrize("calls", range(15))
 async def test_a_run_that_met_a_ceiling_ends_alike_from_every_prefix(calls: int) -> None:
-    block = make_block("hierarchical", with_own_models(CREW))
+    block = make_pattern_block("hierarchical", with_own_models(CREW))
     first = await check_resumes_from_every_prefix(block, answers, max_calls=calls)
     if isinstance(first.outcome, BlockOutcome):
         assert first.outcome.stopped_reason == "max_calls"

@@ -12,9 +12,10 @@ from executor.patterns.parallel import ParallelConfig
 from executor.prompts import Delivery
 from executor.providers.contract import ModelCallError, ModelRequest
 from executor.tests.branches import ALL_ANSWER, THREE, WITH_MODERATOR, codes, run_branches, statuses, voters
+from executor.tests.builders import make_agent
 from executor.tests.models import Reply, Slow
 from executor.tests.resuming import check_resumes_from_every_prefix, run_on, with_own_models
-from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_agent, make_block
+from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_pattern_block
 
 # Input and order
 
@@ -120,7 +121,7 @@ async def test_a_branch_is_retried_as_often_as_configured(retries: int) -> None:
 
 @pytest.mark.parametrize(("retryable", "started"), [(True, 3), (False, 1)])
 async def test_a_branch_that_would_be_refused_again_is_not_run_again(retryable: bool, started: int) -> None:
-    block = make_block("parallel", with_own_models(THREE), {"branch_retries": 2})
+    block = make_pattern_block("parallel", with_own_models(THREE), {"branch_retries": 2})
 
     def answers(name: str, request: ModelRequest) -> Reply:
         return ModelCallError("The key is wrong.", retryable=retryable) if name == "Bob" else "done"
@@ -253,21 +254,21 @@ async def test_a_run_resumes_from_every_prefix_of_its_record(join: object, aggre
     agents = with_own_models(
         [make_agent("Mo", "manager"), *voters("Ann"), make_agent("Bob"), make_agent("Cyd"), make_agent("Dan")]
     )
-    block = make_block("parallel", agents, {"join": join, "aggregate": aggregate})
+    block = make_pattern_block("parallel", agents, {"join": join, "aggregate": aggregate})
     first = await check_resumes_from_every_prefix(block, flaky)
     assert isinstance(first.outcome, BlockOutcome)
     assert first.outcome.stopped_reason == "done"
 
 
 async def test_a_run_that_failed_fails_alike_from_every_prefix() -> None:
-    block = make_block("parallel", with_own_models(THREE), {"join": "all"})
+    block = make_pattern_block("parallel", with_own_models(THREE), {"join": "all"})
     first = await check_resumes_from_every_prefix(block, flaky)
     assert "'Bob': error" in str(first.outcome)
 
 
 async def test_a_run_that_met_a_ceiling_ends_alike_from_every_prefix() -> None:
     agents = with_own_models([*THREE, make_agent("Dan")])
-    block = make_block("parallel", agents, {"join": 3})
+    block = make_pattern_block("parallel", agents, {"join": 3})
     first = await check_resumes_from_every_prefix(block, flaky, max_calls=2)
     assert isinstance(first.outcome, BlockOutcome)
     assert (first.outcome.output, first.outcome.stopped_reason) == ({"Ann": "not JSON"}, "max_calls")
@@ -275,7 +276,7 @@ async def test_a_run_that_met_a_ceiling_ends_alike_from_every_prefix() -> None:
 
 async def test_a_join_that_is_met_during_a_repair_cancels_the_repair_for_good() -> None:
     agents = with_own_models([*voters("Ann"), make_agent("Dan")])
-    block = make_block("parallel", agents, {"join": "any"})
+    block = make_pattern_block("parallel", agents, {"join": "any"})
 
     def answers(name: str, request: ModelRequest) -> Reply:
         if name == "Dan":

@@ -7,7 +7,8 @@ import pytest
 from executor.errors import AgentCallFailed, BlockFailed
 from executor.json_types import Json
 from executor.tests.branches import ALL_ANSWER, THREE, WITH_MODERATOR, codes, run_branches, voters
-from executor.tests.scripted import Script, ScriptedCaller, failed, make_agent
+from executor.tests.builders import make_agent
+from executor.tests.scripted import Script, ScriptedCaller, failed
 
 
 async def test_a_synthesizer_is_no_branch_and_sees_every_answer_by_name() -> None:

@@ -19,13 +19,13 @@ from executor.results import ExecutionResult
 from executor.spec import Block, Connection, Design
 from executor.tests.builders import (
     LoopClock,
-    ScriptedCaller,
     make_agent,
     make_block,
     make_connection,
     make_design,
     run_in_virtual_time,
 )
+from executor.tests.scripted import ScriptedCaller
 
 BATCHES, DESIGNS_IN_A_BATCH = 20, 100
 
@@ -190,7 +190,7 @@ async def execute(case: Case) -> tuple[ExecutionResult, InMemoryJournal, Scripte
             return {"routes": [route]}
         return spoken(call.agent.name)
 
-    caller, journal = ScriptedCaller(answer, hold=hold), InMemoryJournal()
+    caller, journal = ScriptedCaller({}, default=answer, hold=hold), InMemoryJournal()
     executor = DeploymentExecutor(orchestrator=caller, journal=journal, clock=LoopClock())
     return await executor.execute_design(case.design, {"x": 1}), journal, caller
 
@@ -262,7 +262,7 @@ def test_random_cycles_are_refused_by_name(batch: int) -> None:
         back = random.choice(forward)
         closing = make_connection(back.target, back.source, id="closing")
         cyclic = design.model_copy(update={"connections": (*design.connections, closing)})
-        caller = ScriptedCaller()
+        caller = ScriptedCaller({})
         executor = DeploymentExecutor(orchestrator=caller, journal=InMemoryJournal(), clock=LoopClock())
         with pytest.raises(InvalidDesign) as error:
             asyncio.run(executor.execute_design(cyclic, {}))

@@ -12,7 +12,8 @@ from executor.patterns.contract import BlockInput, BlockOutcome
 from executor.patterns.reflection import PATTERN, ReflectionConfig, review_model
 from executor.prompts import Delivery
 from executor.spec import Agent
-from executor.tests.scripted import ScriptedCaller, failed, invalid, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import ScriptedCaller, failed, invalid, make_pattern_block, make_run
 
 WRITER = make_agent("Wanda")
 CRITIC = make_agent("Carl", "reflector")
@@ -47,7 +48,7 @@ async def reflect(
     **config: object,
 ) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller(script)
-    outcome = await PATTERN.run(make_run(make_block("reflection", agents, config), caller, block_input))  # type: ignore[arg-type]  # the block's config is a ReflectionConfig
+    outcome = await PATTERN.run(make_run(make_pattern_block("reflection", agents, config), caller, block_input))  # type: ignore[arg-type]  # the block's config is a ReflectionConfig
     return outcome, caller
 
 
@@ -248,10 +249,10 @@ async def test_reviewing_nothing_fails_the_block() -> None:
 
 def test_problems_of_a_reflection() -> None:
     third = make_agent("Tim")
-    block = make_block("reflection", (WRITER, CRITIC, third), {"criteria": ["a", "b", "a"]})
+    block = make_pattern_block("reflection", (WRITER, CRITIC, third), {"criteria": ["a", "b", "a"]})
     found = [(problem.pointer, problem.code) for problem in reflection.check(block, block.data.config)]  # type: ignore[arg-type]  # a ReflectionConfig
     assert found == [("/data/agents/2", "unused_agent"), ("/data/config/criteria/2", "duplicate_criterion")]
-    (missing,) = reflection.check(make_block("reflection", (WRITER,)), ReflectionConfig())
+    (missing,) = reflection.check(make_pattern_block("reflection", (WRITER,)), ReflectionConfig())
     assert missing.code == "missing_reflector"
 
 

@@ -14,9 +14,10 @@ from executor.patterns.routing import PATTERN, RoutingConfig, routing_decision
 from executor.prompts import Delivery
 from executor.providers.contract import ModelRequest
 from executor.spec import Agent
+from executor.tests.builders import make_agent
 from executor.tests.models import Reply, Slow
 from executor.tests.resuming import check_resumes_from_every_prefix, with_own_models
-from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_agent, make_block, make_run
+from executor.tests.scripted import Script, ScriptedCaller, failed, invalid, make_pattern_block, make_run
 
 DESK = (
     make_agent("Router", "manager"),
@@ -52,7 +53,7 @@ async def route(
 ) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller({**SPECIALISTS, **script, "Router": decision})
     run: Any = make_run(
-        make_block("routing", agents, {"default": "Sales", **config}),
+        make_pattern_block("routing", agents, {"default": "Sales", **config}),
         caller,
         block_input or BlockInput(shared=(Delivery("Input", TICKET),)),
     )
@@ -305,7 +306,7 @@ async def test_a_run_resumes_from_every_prefix_of_its_record(decision: str) -> N
     def answers(name: str, request: ModelRequest) -> Reply:
         return Slow(1 if name == "Billing" else 2, decision if name == "Router" else f"{name} was here")
 
-    block = make_block("routing", with_own_models(DESK), {"default": "Sales", "top_k": 2})
+    block = make_pattern_block("routing", with_own_models(DESK), {"default": "Sales", "top_k": 2})
     first = await check_resumes_from_every_prefix(block, answers)
     assert isinstance(first.outcome, BlockOutcome)
 
@@ -314,7 +315,7 @@ async def test_a_run_resumes_from_every_prefix_of_its_record(decision: str) -> N
 
 
 def codes(agents: Sequence[Agent] = DESK, **config: object) -> list[tuple[str, str]]:
-    block = make_block("routing", agents, config)
+    block = make_pattern_block("routing", agents, config)
     settings: Any = block.data.config
     return [(problem.pointer, problem.code) for problem in PATTERN.check(block, settings)]
 

@@ -8,7 +8,8 @@ from executor.errors import AgentCallFailed, CeilingReached
 from executor.patterns.contract import BlockInput, BlockOutcome
 from executor.patterns.sequential import PATTERN
 from executor.prompts import Delivery
-from executor.tests.scripted import Script, ScriptedCaller, failed, make_agent, make_block, make_run
+from executor.tests.builders import make_agent
+from executor.tests.scripted import Script, ScriptedCaller, failed, make_pattern_block, make_run
 
 THREE = (make_agent("Ann"), make_agent("Bob"), make_agent("Cyd"))
 ALL_ANSWER: Script = {"Ann": "one", "Bob": "two", "Cyd": "three"}
@@ -17,7 +18,7 @@ FROM_ABOVE = BlockInput(shared=(Delivery("Input", "the letter"),))
 
 async def run_chain(caller: ScriptedCaller | None = None, **config: object) -> tuple[BlockOutcome, ScriptedCaller]:
     caller = caller or ScriptedCaller(ALL_ANSWER)
-    run: Any = make_run(make_block("sequential", THREE, config), caller, FROM_ABOVE)
+    run: Any = make_run(make_pattern_block("sequential", THREE, config), caller, FROM_ABOVE)
     return await PATTERN.run(run), caller
 
 
@@ -80,6 +81,6 @@ def test_a_chain_needs_an_agent_and_names_that_exist() -> None:
     def problems(block: Any) -> list[tuple[str, str]]:
         return [(problem.pointer, problem.code) for problem in PATTERN.check(block, block.data.config)]
 
-    assert problems(make_block("sequential", [])) == [("/data/agents", "too_few_agents")]
-    unknown = make_block("sequential", THREE, {"context": ["Ann", "Nobody"]})
+    assert problems(make_pattern_block("sequential", [])) == [("/data/agents", "too_few_agents")]
+    unknown = make_pattern_block("sequential", THREE, {"context": ["Ann", "Nobody"]})
     assert problems(unknown) == [("/data/config/context/1", "unknown_agent")]
