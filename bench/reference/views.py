@@ -41,7 +41,7 @@ class CallView(APIView):
 async def _wait(data: dict[str, Any]) -> None:
     ended = await _waiters.listen(data["id"])
     await sync_to_async(run.delay, thread_sensitive=False)(data["id"], data.pop("prompt"))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(20):
         await ended.wait()
     await _waiters.leave(data["id"])
     data["output"] = await sync_to_async(_output, thread_sensitive=True)(data["id"])

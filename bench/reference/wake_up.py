@@ -27,7 +27,8 @@ class Waiters:
     async def listen(self, call_id: str) -> asyncio.Event:
         """Subscribe; the event is set at the call's end."""
         ended = self._ends[CALLS + call_id] = asyncio.Event()
-        await self._pubsub.subscribe(CALLS + call_id)
+        # One subscription stays for ever: a connection without any is closed by its client, in the middle of a burst.
+        await self._pubsub.subscribe(CALLS, CALLS + call_id)
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
         return ended
