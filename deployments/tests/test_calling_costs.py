@@ -24,9 +24,7 @@ def call() -> Any:
     """Calls the endpoint in this thread, without waiting for its result; the answer and the statements."""
     document = one_agent_document() | {"input_schema": {"type": "object", "required": ["text"]}}
     deployment = make_deployment("feed", version=make_version(document))
-    _, plaintext = make_key(
-        name="crm", team_id=Team.default().pk, scopes=["execute"], created_by="test"
-    )
+    _, plaintext = make_key(name="crm", team_id=Team.default().pk, scopes=["execute"], created_by="test")
     ApiKey.objects.update(last_used_at=timezone.now())
     view = super(AwaitMixin, DeployedEndpointView).as_view()  # without the hop to a thread of its own
 
