@@ -30,6 +30,7 @@ from executor.providers.failures import (
 )
 from executor.providers.openai_answer import Answer
 from executor.providers.openai_request import write_body
+from executor.providers.turns import Turns
 from executor.providers.watched_sink import WatchedSink
 
 ENDPOINT = "/chat/completions"
@@ -67,6 +68,7 @@ class ChatConnection:
         self._host = url.raw_host or ""
         self._url = url.with_path(url.raw_path.rstrip("/") + ENDPOINT, encoded=True, keep_query=True)
         self._headers = headers
+        self._turns = Turns()
         self._session: aiohttp.ClientSession | None = None
         self._opened: AsyncGenerator[aiohttp.ClientSession, None] | None = None
 
@@ -90,6 +92,7 @@ class ChatConnection:
             await opened.aclose()
 
     async def _ask(self, model: str, request: ModelRequest, sink: WatchedSink | None) -> ModelAnswer:
+        await self._turns.take()
         body = write_body(model, request, host=self._host, streamed=sink is not None)
         session = self._session or await self._open()
         data = body if len(body) < LARGE_BODY else io.BytesIO(body)

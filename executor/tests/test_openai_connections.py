@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from bench.mock_provider import MockProvider
+from bench.mock_provider import ChatRequest, MockProvider
 from executor.egress import EgressRefused
 from executor.providers import openai_chat
 from executor.providers.accounts import Account
@@ -187,7 +187,12 @@ async def test_nothing_of_a_call_is_logged(caplog: pytest.LogCaptureFixture) -> 
 
 
 async def test_a_burst_of_calls_opens_a_connection_for_each_and_keeps_them() -> None:
-    async with MockProvider(latency=0.05) as server, raw_provider(base_url=server.base_url) as (_, registry):
+    async with MockProvider() as server, raw_provider(base_url=server.base_url) as (_, registry):
+
+        async def wait_for_all(_: ChatRequest) -> None:
+            await server.until(lambda counters: counters.in_flight_peak == 60)
+
+        server.script = wait_for_all
         await asyncio.gather(*(ask(registry) for _ in range(60)))
         await asyncio.gather(*(ask(registry) for _ in range(60)))
     assert (server.counters.requests, server.counters.in_flight_peak) == (120, 60)
@@ -197,7 +202,7 @@ async def test_a_burst_of_calls_opens_a_connection_for_each_and_keeps_them() -> 
 def test_a_loop_that_ends_closes_the_session_that_nobody_closed() -> None:
     code = """
 import asyncio
-from bench.mock_provider import MockProvider
+from bench.mock_provider import ChatRequest, MockProvider
 from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelRequest
 from executor.providers.registry import ProviderRegistry
