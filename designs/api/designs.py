@@ -11,12 +11,14 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from access.permissions import caller_of
+from access.principal import ALL
 from designs.api.schemas import CHANGES_REQUEST, DOCUMENT_REQUEST, IF_MATCH
 from designs.api.serializers import (
     DesignProblemsSerializer,
@@ -88,9 +90,11 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
 
     @extend_schema(summary="Store a new design", request=DOCUMENT_REQUEST, responses={201: DesignSerializer})
     def create(self, request: Request) -> Response:
-        with _malformed_as_problem():
-            design = create_design(document=_document(request), team_id=team_of(request), by=caller_of(request).label)
-        response = _answer(self.get_queryset().get(pk=design.pk), status=201)
+        team_id, document = team_of(request), _document(request)
+        with transaction.atomic(), _malformed_as_problem():
+            made = create_design(document=document, team_id=team_id, by=caller_of(request).label)
+            design = self.get_queryset().get(pk=made.pk)
+        response = _answer(design, status=201)
         response["Location"] = reverse("design-detail", args=[design.pk])
         return response
 
@@ -138,9 +142,10 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
     )
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def validate(self, request: Request) -> Response:
+        team_id = team_of(request)
         with _malformed_as_problem():
             parsed = parse_design(_document(request))
-        problems = problems_with(parsed, team_id=team_of(request))
+        problems = problems_with(parsed, team_id=team_id)
         return Response({"problems": ProblemSerializer(problems, many=True).data})
 
     @extend_schema(summary="The versions of a design, newest first", responses=VersionSummarySerializer(many=True))
@@ -180,7 +185,9 @@ def _document(request: Request) -> Any:
 
 
 def team_of(request: Request) -> int:
-    """The team that what the caller makes belongs to."""
+    """The team that what the caller makes belongs to. A key for some deployments makes nothing of its team's."""
+    if caller_of(request).deployment_ids is not ALL:
+        raise PermissionDenied("Your key is for some deployments only. Use one for the whole team.")
     team_id = caller_of(request).team_id
     if team_id is None:
         raise ApiProblem(409, "no-team", "You are in no team that could own this. Ask an administrator for one.")
