@@ -12,10 +12,10 @@ from django.utils.html import format_html
 from rest_framework.exceptions import ValidationError
 
 from access.read_only_admin import ReadOnlyAdmin
-from designs.api.serializers import RESERVED_NAMES, PricesField, moves_key
+from designs.api.serializers import PricesField, moves_key
 from designs.base_urls import problem_with_base_url
 from designs.models import DesignVersion, OrchestrationDesign, ProviderAccount
-from designs.providers import may_be_private
+from designs.providers import may_be_private, reserved_names
 from rest.problems import field_errors
 
 
@@ -90,7 +90,7 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"])
-        if name in RESERVED_NAMES:
+        if name != self.initial.get("name") and name in reserved_names():
             raise forms.ValidationError(f"The name {name} is the site's own. Choose another.")
         return name
 

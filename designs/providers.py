@@ -55,7 +55,8 @@ def models_for(team_id: int) -> ProviderRegistry:
             return known.registry
     # Read after the stamp: a change in between makes the next caller read again, and is never missed.
     registry = ProviderRegistry(
-        [*accounts_from_environment(_environment()), *_accounts_of(team_id)],
+        # The operator's accounts come last and so win: no team can take a name, and the calls, of theirs.
+        [*_accounts_of(team_id), *accounts_from_environment(_environment())],
         default_model=settings.ENVIRONMENT.default_model,
     )
     with _lock:
@@ -83,6 +84,11 @@ def models_to_run(design: Design, *, team_id: int) -> ProviderRegistry:
 def models_from_environment() -> ProviderRegistry:
     """The models that the environment alone names, for runs without a database. Close it after use."""
     return ProviderRegistry(accounts_from_environment(_environment()), default_model=settings.ENVIRONMENT.default_model)
+
+
+def reserved_names() -> frozenset[str]:
+    """The names of the accounts that the environment gives, `offline` among them: no team's account can have them."""
+    return frozenset(account.name for account in accounts_from_environment(_environment()))
 
 
 def prices_of(prices: Mapping[str, Any]) -> dict[str, Price]:

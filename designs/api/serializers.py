@@ -10,13 +10,13 @@ from designs.api.schemas import DocumentField
 from designs.base_urls import host_of, problem_with_base_url
 from designs.drafts import problems_of
 from designs.models import DesignVersion, OrchestrationDesign, ProviderAccount
-from designs.providers import may_be_private
+from designs.providers import may_be_private, reserved_names
 from rest.serializers import StrictModelSerializer
 
-#: Names of accounts that the site itself gives.
-RESERVED_NAMES = ("offline",)
 MAX_PRICES = 500
 MAX_PRICE = Decimal(1_000_000)
+#: Of a price's exponent: written out, a price has so many digits after the point at most.
+MAX_DECIMALS = 12
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
@@ -145,7 +145,8 @@ class ProviderAccountSerializer(StrictModelSerializer):
         }
 
     def validate_name(self, name: str) -> str:
-        if name in RESERVED_NAMES:
+        kept = self.instance is not None and self.instance.name == name
+        if not kept and name in reserved_names():
             raise serializers.ValidationError(f"The name {name} is the site's own. Choose another.", code="reserved")
         return name
 
@@ -188,8 +189,17 @@ def _prices(model: str, row: Any) -> dict[str, str]:
 def _price(model: str, name: str, given: Any) -> str:
     try:
         price = Decimal(given if isinstance(given, str) else repr(given))
-        if not isinstance(given, bool) and 0 <= price <= MAX_PRICE and len(str(given)) <= 40:
+        if not isinstance(given, bool) and len(str(given)) <= 40 and _is_price(price):
             return format(price, "f")
     except InvalidOperation:
         pass
-    raise serializers.ValidationError({model: {name: [f"A decimal from 0 to {MAX_PRICE} is needed here."]}})
+    sentence = f"A decimal from 0 to {MAX_PRICE} of {MAX_DECIMALS} decimals at most is needed here."
+    raise serializers.ValidationError({model: {name: [sentence]}})
+
+
+def _is_price(price: Decimal) -> bool:
+    """Checked before a price is written out: an exponent of a million is a million digits."""
+    exponent = price.as_tuple().exponent
+    if not isinstance(exponent, int) or not -MAX_DECIMALS <= exponent <= MAX_DECIMALS:
+        return False  # no integer for a NaN or an infinity
+    return 0 <= price <= MAX_PRICE

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client, override_settings
+from pydantic import SecretStr
 from rest_framework.test import APIClient
 
 from access.models import Team
@@ -95,6 +97,15 @@ def test_an_account_without_a_key_may_move(client: APIClient) -> None:
         ({"prices": {"m": {"input": "1"}}}, "/prices/m"),
         ({"prices": {"m": {"input": "-1", "output": "1"}}}, "/prices/m/input"),
         ({"prices": {"m": {"input": "NaN", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "1e-5000000", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "0e-5000000", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "0e5000000", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "1e-999999999999999", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "0e999999999999999", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "1e-13", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "1000000.1", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "Infinity", "output": "1"}}}, "/prices/m/input"),
+        ({"prices": {"m": {"input": "sNaN", "output": "1"}}}, "/prices/m/input"),
         ({"prices": {"m": {"input": "1", "output": True}}}, "/prices/m/output"),
         ({"prices": {"m": {"input": "1", "output": None}}}, "/prices/m/output"),
         ({"prices": {"m": {"input": {}, "output": "1"}}}, "/prices/m/input"),
@@ -104,6 +115,14 @@ def test_a_wrong_account_is_a_422_that_says_where(client: APIClient, change: Any
     answer = client.post("/api/providers", {**ACCOUNT, **change}, format="json")
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("1e-12", "0.000000000001"), (1e6, "1000000.0"), ("1E+2", "100"), (0, "0")]
+)
+def test_a_price_is_kept_as_a_plain_decimal(client: APIClient, given: Any, kept: str) -> None:
+    answer = add(client, prices={"m": {"input": given, "output": "1"}})
+    assert answer.json()["prices"]["m"]["input"] == kept
 
 
 def test_a_name_is_a_teams_own(client: APIClient) -> None:
@@ -211,6 +230,20 @@ def test_a_design_may_name_a_teams_account(client: APIClient) -> None:
     assert [problem["code"] for problem in before] == ["unknown_model"]
     add(client)
     assert client.post("/api/designs/validate", design, format="json").json() == {"problems": []}
+
+
+def test_an_account_of_the_environment_is_not_taken_over(client: APIClient) -> None:
+    path = add(client, name="openai", prices={"large": {"input": "1", "output": "1"}})["Location"]
+    taken = models_for(Team.default().pk).price("openai:large")
+    assert taken is not None
+    environment = settings.ENVIRONMENT.model_copy(update={"openai_api_key": SecretStr("sk-of-the-operator")})
+    with override_settings(ENVIRONMENT=environment):
+        refused = client.post("/api/providers", {**ACCOUNT, "name": "openai"}, format="json")
+        assert refused.status_code == 422
+        assert [error["pointer"] for error in refused.json()["errors"]] == ["/name"]
+        # It was there before the variable was set: it can be changed and renamed, and does not count.
+        assert client.patch(path, {"name": "openai", "max_concurrent_calls": 2}, format="json").status_code == 200
+        assert models_for(Team.default().pk).price("openai:large") != taken
 
 
 def test_a_key_that_cannot_be_decrypted_takes_nothing_else_with_it(client: APIClient) -> None:
