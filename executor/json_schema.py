@@ -22,6 +22,8 @@ MAX_PROBLEMS = 100
 MAX_SCHEMA_BYTES = 200_000
 #: Nesting of the schema's own JSON.
 MAX_SCHEMA_DEPTH = 60
+#: What a schema may ask for at least: items, properties, characters.
+MAX_LEAST = 10_000
 
 _META_VALIDATOR = Draft202012Validator(Draft202012Validator.META_SCHEMA, registry=EMPTY_REGISTRY)
 
@@ -50,6 +52,7 @@ def check_schema(schema: Json) -> list[Problem]:
     problems = _find_meta_problems(schema)
     for pointer, subschema in subschemas.items():
         problems += _find_unsupported(pointer, subschema)
+        problems += _find_large_minimums(pointer, subschema)
         problems += _find_bad_patterns(pointer, subschema)
         problems += _find_bad_references(pointer, subschema, subschemas)
     if not problems:
@@ -130,6 +133,12 @@ def _find_unsupported(pointer: str, schema: JsonObject) -> Iterator[Problem]:
         # jsonschema matches `patternProperties` with `re` while it looks for these, and `re` takes exponential time.
         message = "unevaluatedProperties is not supported. Use additionalProperties."
         yield Problem(f"{pointer}/unevaluatedProperties", "unsupported_keyword", message)
+
+
+def _find_large_minimums(pointer: str, schema: JsonObject) -> Iterator[Problem]:
+    for keyword in ("minItems", "minLength", "minProperties"):
+        if isinstance(least := schema.get(keyword), int | float) and least > MAX_LEAST:
+            yield Problem(f"{pointer}/{keyword}", "too_large", f"{keyword} may be {MAX_LEAST} at most.")
 
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from executor.json_types import Json, JsonObject
 from executor.providers import offline_schema as shape
 from executor.providers.offline_choice import Choice, Choices, confidence, rank_choices
+from executor.providers.offline_effort import Effort
 from executor.providers.offline_prompt import Brief
 from executor.providers.offline_text import (
     coverage,
@@ -44,19 +45,25 @@ class Composer:
     def __init__(self, brief: Brief, schema: JsonObject) -> None:
         self._brief = brief
         self._root = schema
+        self._effort = Effort()
         self._source = brief.sources
         judged = brief.draft or brief.section("result")
         self._draft = "" if judged is None else judged.text
 
     def compose(self) -> Json:
+        """The answer. Raises `ModelCallError` where the schema asks for more than one answer may cost."""
         return self._value(self._root, "", 0)
 
+    def _resolve(self, schema: Json) -> JsonObject:
+        return shape.resolve(schema, self._root, self._effort)
+
     def _value(self, schema: Json, name: str, depth: int) -> Json:
-        resolved = shape.resolve(schema, self._root)
+        self._effort.spend_value()
+        resolved = self._resolve(schema)
         if "const" in resolved:
-            return resolved["const"]
+            return self._given(resolved["const"])
         if options := shape.enum_of(resolved):
-            return self._choices(options)[0].value
+            return self._given(self._choices(options)[0].value)
         if alternatives := shape.alternatives_of(resolved):
             return self._alternative(resolved, alternatives, name, depth)
         match shape.type_of(resolved):
@@ -65,7 +72,7 @@ class Composer:
             case "array":
                 return self._array(resolved, name, depth)
             case "string":
-                return shape.fit_text(self._text(name, shape.description_of(resolved)), resolved)
+                return shape.fit_text(self._text(name, shape.description_of(resolved)), resolved, self._effort)
             case "boolean":
                 return self._truth(name)
             case "integer" | "number" as kind:
@@ -73,11 +80,15 @@ class Composer:
             case _:
                 return None
 
+    def _given(self, value: Json) -> Json:
+        self._effort.spend_given(value)
+        return value
+
     def _alternative(self, schema: JsonObject, alternatives: Sequence[Json], name: str, depth: int) -> Json:
-        optional = any(shape.type_of(shape.resolve(option, self._root)) == "null" for option in alternatives)
+        optional = any(shape.type_of(self._resolve(option)) == "null" for option in alternatives)
         if optional and "null" in shape.description_of(schema).lower():
             return None  # its own description says when it stays empty
-        real = [option for option in alternatives if shape.type_of(shape.resolve(option, self._root)) != "null"]
+        real = [option for option in alternatives if shape.type_of(self._resolve(option)) != "null"]
         return self._value(real[0], name, depth) if real else None
 
     def _object(self, schema: JsonObject, depth: int) -> JsonObject:
@@ -89,14 +100,14 @@ class Composer:
 
     def _known_or_new(self, known: Json, schema: Json, name: str, depth: int) -> Json:
         """What is known already, bent to fit; a new value where nothing is, or something of another type."""
-        resolved = shape.resolve(schema, self._root)
-        fitted = None if known is None else shape.fit(known, resolved)
+        resolved = self._resolve(schema)
+        fitted = None if known is None else shape.fit(known, resolved, self._effort)
         return self._value(schema, name, depth + 1) if fitted is None else fitted
 
     # Positions: where earlier ones with the same fields are on the table, the surest of them is taken over.
 
     def _held_position(self, properties: Mapping[str, Json]) -> JsonObject:
-        if not _is_open_text(shape.resolve(properties.get("answer", False), self._root)):
+        if not _is_open_text(self._resolve(properties.get("answer", False))):
             return {}
         if not any(name in properties for name in SURENESS):
             return {}
@@ -119,27 +130,30 @@ class Composer:
 
     def _array(self, schema: JsonObject, name: str, depth: int) -> Json:
         low, high = shape.length_bounds(schema)
-        items = shape.resolve(shape.items_of(schema), self._root)
-        values = self._items(items, name, depth)[:high] if depth < DEEPEST else []
+        items = self._resolve(shape.items_of(schema))
+        values = self._items(items, name, depth, high)[:high] if depth < DEEPEST else []
         while len(values) < low:
             values.append(self._value(items, name, depth + 1))
         return values
 
-    def _items(self, items: JsonObject, name: str, depth: int) -> list[Json]:
+    def _items(self, items: JsonObject, name: str, depth: int, high: int) -> list[Json]:
         if options := shape.enum_of(items):
             return [choice.value for choice in self._choices(options) if choice.hits] or [options[0]]
         if "const" in items or shape.alternatives_of(items):
             return [self._value(items, name, depth + 1)]
         kind = shape.type_of(items)
         if kind == "object":
-            return self._records(items, depth)
+            return self._records(items, depth, high)
         if kind == "string":
-            return [shape.fit_text(text, items) for text in self._texts(name, shape.description_of(items))]
+            return [
+                shape.fit_text(text, items, self._effort)
+                for text in self._texts(name, shape.description_of(items))[:high]
+            ]
         return []
 
-    def _records(self, items: JsonObject, depth: int) -> list[Json]:
+    def _records(self, items: JsonObject, depth: int, high: int) -> list[Json]:
         """One for each value of an enum in it, or for each part of the task, or for each point of the input."""
-        parts = {name: shape.resolve(part, self._root) for name, part in shape.properties_of(items).items()}
+        parts = {name: self._resolve(part) for name, part in shape.properties_of(items).items()}
         chooser = next((name for name, part in parts.items() if shape.enum_of(part)), None)
         instructs = next((name for name in parts if name in INSTRUCTS), None)
         main = next((name for name, part in parts.items() if name not in EXPLAINS and _is_open_text(part)), None)
@@ -148,7 +162,7 @@ class Composer:
         if main is not None and chooser is None and any(name in parts for name in SCORES):
             return [self._record(items, depth, {main: "covers the input"}, None)]
         if main is not None:
-            return [self._record_about(point, items, main, depth) for point in self._points()]
+            return [self._record_about(point, items, main, depth) for point in self._points()[:high]]
         if chooser is not None:
             choices = self._choices(shape.enum_of(parts[chooser]))
             return [self._record(items, depth, {chooser: choice.value}, choice) for choice in choices]
@@ -206,7 +220,7 @@ class Composer:
         record: JsonObject = {}
         for name, part in shape.properties_of(items).items():
             if choice is not None and name in SURENESS:
-                sure = shape.scale(confidence(choice), shape.resolve(part, self._root))
+                sure = shape.scale(confidence(choice), self._resolve(part))
                 record[name] = self._known_or_new(sure, part, name, depth)
             else:
                 record[name] = self._known_or_new(known.get(name), part, name, depth)

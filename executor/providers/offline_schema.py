@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from executor.json_types import Json, JsonObject
+from executor.providers.offline_effort import Effort
 
 LONGEST_LIST = 20
 LONGEST_CHAIN = 20
@@ -20,8 +21,9 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def resolve(schema: Json, root: JsonObject) -> JsonObject:
+def resolve(schema: Json, root: JsonObject, effort: Effort) -> JsonObject:
     """The schema with its local `$ref` followed and its `allOf` merged; {} where there is nothing to read."""
+    effort.spend_step()
     if not isinstance(schema, dict):
         return {}
     flat = dict(schema)
@@ -32,7 +34,7 @@ def resolve(schema: Json, root: JsonObject) -> JsonObject:
         flat = {**_follow(reference, root), **flat}
     parts = flat.pop("allOf", None)
     for part in parts if isinstance(parts, list) else []:
-        flat = _merge(flat, resolve(part, root) if part != schema else {})
+        flat = _merge(flat, resolve(part, root, effort) if part != schema else {})
     return flat
 
 
@@ -83,7 +85,7 @@ def length_bounds(schema: JsonObject) -> tuple[int, int]:
     return low, max(low, int(_number(schema, "maxItems", LONGEST_LIST)))
 
 
-def fit(value: Json, schema: JsonObject) -> Json:
+def fit(value: Json, schema: JsonObject, effort: Effort) -> Json:
     """The value, bent to the schema; None when it is not of the schema's type, or may be only one of a few values."""
     if "const" in schema or alternatives_of(schema):
         return None
@@ -93,21 +95,23 @@ def fit(value: Json, schema: JsonObject) -> Json:
         case "boolean", bool():
             return value
         case "string", str():
-            return fit_text(value, schema)
+            return fit_text(value, schema, effort)
         case "integer" | "number" as kind, int() | float() if not isinstance(value, bool):
             return fit_number(value, schema, whole=kind == "integer")
         case _:
             return None
 
 
-def fit_text(text: str, schema: JsonObject) -> str:
+def fit_text(text: str, schema: JsonObject, effort: Effort) -> str:
     """The text in the schema's format and between its bounds on length."""
     if (wanted := _FORMATS.get(str(schema.get("format")))) is not None:
         pattern, nobodys = wanted
         found = re.search(pattern, text)
         text = found[0] if found else nobodys
     shortest, longest = int(_number(schema, "minLength", 0)), int(_number(schema, "maxLength", len(text)))
-    return _shorten(text, max(longest, shortest)).ljust(shortest, ".")
+    text = _shorten(text, max(longest, shortest))
+    effort.spend_characters(max(len(text), shortest))
+    return text.ljust(shortest, ".")
 
 
 def _shorten(text: str, longest: int) -> str:

@@ -207,3 +207,10 @@ def test_two_schemas_never_share_a_validator() -> None:
 
 def test_at_most_a_hundred_problems_are_listed() -> None:
     assert len(validate_instance({"items": {"type": "string"}}, list(range(1_000)))) == 100
+
+
+@pytest.mark.parametrize("keyword", ["minItems", "minLength", "minProperties"])
+def test_a_schema_cannot_ask_for_values_beyond_any_use(keyword: str) -> None:
+    assert refused({"properties": {"x": {keyword: 10_001}}}) == [(f"/properties/x/{keyword}", "too_large")]
+    assert refused({keyword: 1e300}) == [(f"/{keyword}", "too_large")]
+    assert refused({keyword: 10_000}) == []

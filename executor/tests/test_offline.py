@@ -15,7 +15,7 @@ from executor.patterns.reflection import Review, review_model
 from executor.patterns.routing import routing_decision
 from executor.prompts import Delivery, write_prompt
 from executor.providers.accounts import OFFLINE
-from executor.providers.contract import Message, ModelAnswer, ModelRequest
+from executor.providers.contract import Message, ModelAnswer, ModelCallError, ModelRequest
 from executor.providers.offline import OfflineModel
 from executor.providers.registry import ProviderRegistry
 from executor.results import ExecutionResult
@@ -293,3 +293,39 @@ async def test_every_pattern_completes_on_it() -> None:
         result = await run_block(block)
         assert result.status == "completed", (block.id, result)
         assert result.output, block.id
+
+
+DOUBLING: dict[str, Any] = {
+    f"d{level}": {"allOf": [{"$ref": f"#/$defs/d{level + 1}"}, {"$ref": f"#/$defs/d{level + 1}"}]}
+    for level in range(25)
+}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": "array", "minItems": 1_000_000_000_000, "items": {"const": 0}},
+        {"type": "string", "minLength": 1_000_000_000_000},
+        {"$ref": "#/$defs/d0"},
+        {"type": "array", "minItems": 1_000, "items": {"const": "x" * 100_000}},
+    ],
+    ids=["items", "characters", "steps", "constants"],
+)
+async def test_a_schema_that_asks_for_an_endless_answer_is_refused_at_once(wanted: Any) -> None:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {"x": wanted},
+        "required": ["x"],
+        "$defs": {**DOUBLING, "d25": {"type": "string"}},
+    }
+    with pytest.raises(ModelCallError, match="too large an answer") as refusal:
+        await ask("Answer.", schema=schema)
+    assert not refusal.value.retryable
+
+
+async def test_long_input_does_not_use_up_what_an_answer_may_cost() -> None:
+    points = "\n".join(f"- point {number}" for number in range(3_000))
+    item = {"type": "object", "properties": {"text": {"type": "string"}, "why": {"type": "string"}}}
+    prompt = write_prompt(task="List them.", deliveries=[Delivery("Input", points)], instruction="")
+    schema: JsonObject = {"type": "object", "properties": {"points": {"type": "array", "items": item}}}
+    assert len((await ask_json(prompt, schema))["points"]) == 20
