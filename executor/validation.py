@@ -13,6 +13,7 @@ from executor.patterns import PATTERNS
 from executor.providers.contract import ModelProvider
 from executor.spec import Agent, Block, Connection, Design
 from executor.template_names import check_template_names
+from executor.templates import is_index
 
 
 def validate_design(design: Design, *, models: ModelProvider, limits: Limits | None = None) -> list[Problem]:
@@ -187,4 +188,4 @@ _RANKS = {name: rank for rank, name in enumerate(_FIELD_ORDER)}
 def _place(problem: Problem) -> list[tuple[int, str]]:
     """Sorts pointers as a reader meets their places in a document of ours."""
     steps = problem.pointer.split("/")[1:]
-    return [(int(step), "") if step.isdigit() else (_RANKS.get(step, len(_RANKS)), step) for step in steps]
+    return [(int(step), "") if is_index(step) else (_RANKS.get(step, len(_RANKS)), step) for step in steps]

@@ -262,3 +262,10 @@ def steps_for(design: Design) -> int:
     finally:
         sys.setprofile(None)
     return steps
+
+
+@pytest.mark.parametrize("name", ["²", "1" * 4_400])
+def test_a_name_made_of_digits_is_a_problem_at_its_place_like_any_other(name: str) -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {name: {"type": "nothing"}}}
+    design = make_design(blocks=[make_block("a")]).model_copy(update={"input_schema": schema})
+    assert (f"/input_schema/properties/{name}/type", "invalid_schema") in found(design)
