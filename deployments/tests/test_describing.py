@@ -10,10 +10,10 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from deployments.api.describing import calls_of, embed_schema
-from deployments.api.example_inputs import example_input
+from deployments.api.example_inputs import MAX_NODES, _Maker, example_input
 from deployments.tests.site_api import Deployed, SiteApi
 from executor.json_schema import validate_instance
-from executor.json_types import JsonObject
+from executor.json_types import Json, JsonObject
 
 SCHEMAS: list[dict[str, Any]] = [
     {"type": "object"},
@@ -64,6 +64,34 @@ def test_the_schemas_own_example_comes_first() -> None:
 )
 def test_where_none_can_be_made_there_is_still_an_object(schema: dict[str, Any]) -> None:
     assert isinstance(example_input(schema), dict)
+
+
+def _count_nodes(value: Any) -> int:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(_count_nodes(member) for member in members)
+
+
+def test_an_example_stays_small_whatever_the_schema_repeats() -> None:
+    names = [f"p{number}" for number in range(31)]
+    again: JsonObject = {"properties": {name: {"$ref": "#"} for name in names}}
+    assert _count_nodes(example_input(again)) <= MAX_NODES
+    assert _count_nodes(_Maker(again | {"required": [*names]}).make(again | {"required": [*names]}, 0)) <= MAX_NODES
+    wide: JsonObject = {"properties": {f"p{number}": {"type": "null"} for number in range(5_000)}}
+    assert _count_nodes(example_input(wide)) <= MAX_NODES
+
+
+@pytest.mark.parametrize("least", [1e300, 1_000_000_000_000])
+def test_an_example_text_is_never_as_long_as_a_schema_may_wish(least: float) -> None:
+    made = _Maker({}).make({"type": "string", "minLength": least}, 0)
+    assert isinstance(made, str)
+    assert len(made) < 2_000
+
+
+def test_only_the_first_few_of_the_schemas_own_examples_are_tried() -> None:
+    wrong: list[Json] = [{"a": number} for number in range(3)]
+    schema: JsonObject = {"properties": {"a": {"type": "string"}}, "examples": [*wrong, {"a": "fourth"}]}
+    assert example_input(schema) != {"a": "fourth"}
+    assert example_input(schema | {"examples": [*wrong[:2], {"a": "third"}]}) == {"a": "third"}
 
 
 def test_an_embedded_schema_means_the_same_there() -> None:
