@@ -37,18 +37,17 @@ def create_design(*, document: object, team_id: int, by: str) -> OrchestrationDe
     )
 
 
-def save_draft(*, design: OrchestrationDesign, document: object) -> None:
-    """Replace the draft. The caller holds the row's lock, so that no save is lost. Raises `MalformedDesign`."""
-    parsed = parse_design(document)
+def save_draft(*, design: OrchestrationDesign, parsed: Design) -> None:
+    """Replace the draft. The caller holds the row's lock, so that no save is lost, and has parsed before taking it."""
     design.name, design.description = parsed.name, parsed.description
     design.draft = to_document(parsed)
     design.revision += 1
     design.save(update_fields=["name", "description", "draft", "revision", "updated_at"])
 
 
-def merge_draft(*, design: OrchestrationDesign, changes: Mapping[str, Any]) -> None:
-    """As `save_draft`, with the fields that are given in place of the draft's own."""
-    save_draft(design=design, document={**design.draft, **changes})
+def parse_merged(*, design: OrchestrationDesign, changes: Mapping[str, Any]) -> Design:
+    """The draft with the fields that are given in place of its own. Raises `MalformedDesign`."""
+    return parse_design({**design.draft, **changes})
 
 
 def delete_design(*, design: OrchestrationDesign) -> None:

@@ -28,7 +28,7 @@ from designs.api.serializers import (
     VersionSerializer,
     VersionSummarySerializer,
 )
-from designs.drafts import DesignDeployed, create_design, delete_design, merge_draft, problems_with, save_draft
+from designs.drafts import DesignDeployed, create_design, delete_design, parse_merged, problems_with, save_draft
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.document import parse_design
 from executor.errors import MalformedDesign
@@ -102,9 +102,13 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         summary="Replace the draft", parameters=[IF_MATCH], request=DOCUMENT_REQUEST, responses=DesignSerializer
     )
     def update(self, request: Request, pk: str) -> Response:
-        with transaction.atomic(), _malformed_as_problem():
+        self.get_object()  # a 404 before anything is said of the body
+        # Read and parsed before the lock, which on SQLite is the whole database's: a slow body would hold it.
+        with _malformed_as_problem():
+            parsed = parse_design(_document(request))
+        with transaction.atomic():
             design = self._locked()
-            save_draft(design=design, document=_document(request))
+            save_draft(design=design, parsed=parsed)
         return _answer(design)
 
     @extend_schema(
@@ -114,12 +118,17 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         responses=DesignSerializer,
     )
     def partial_update(self, request: Request, pk: str) -> Response:
+        changes = _document(request)
+        if not isinstance(changes, dict):
+            raise invalid([FieldError("", "wrong_type", "A JSON object is needed here.")])
+        before = self.get_object()
+        with _malformed_as_problem():
+            parsed = parse_merged(design=before, changes=changes)
         with transaction.atomic(), _malformed_as_problem():
             design = self._locked()
-            changes = _document(request)
-            if not isinstance(changes, dict):
-                raise invalid([FieldError("", "wrong_type", "A JSON object is needed here.")])
-            merge_draft(design=design, changes=changes)
+            if design.revision != before.revision:  # saved in between: merged into that draft
+                parsed = parse_merged(design=design, changes=changes)
+            save_draft(design=design, parsed=parsed)
         return _answer(design)
 
     @extend_schema(

@@ -5,9 +5,13 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from access.models import Team
+from designs.api import designs as designs_api
+from designs.drafts import parse_merged
 from designs.models import OrchestrationDesign
 from designs.tests.builders import client_of, document, make_person
 from designs.versions import freeze_version
@@ -250,3 +254,36 @@ def test_a_browser_is_shown_pages(client: APIClient) -> None:
         answer = client.get(path, headers={"accept": "text/html"})
         assert answer.status_code == 200, path
         assert answer["Content-Type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("method", ["put", "patch"])
+def test_a_body_is_read_and_parsed_before_the_row_is_locked(client: APIClient, method: str) -> None:
+    path = f"/api/designs/{create(client)['id']}"
+    for body, status in ((b"{", 400), (b"[]", 422), (b'{"name": 7}', 422)):
+        with CaptureQueriesContext(connection) as queries:
+            answer = client.generic(method, path, body, content_type="application/json")
+        assert answer.status_code == status
+        assert not [query for query in queries if "SAVEPOINT" in query["sql"]]
+    with CaptureQueriesContext(connection) as queries:
+        assert getattr(client, method)(path, document("Sound"), format="json").status_code == 200
+    assert [query for query in queries if "SAVEPOINT" in query["sql"]]
+
+
+def test_a_change_is_merged_into_what_was_saved_while_it_was_parsed(
+    client: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/api/designs/{create(client)['id']}"
+    parses: list[int] = []
+
+    def save_meanwhile(*, design: OrchestrationDesign, changes: Any) -> Any:
+        parses.append(design.revision)
+        parsed = parse_merged(design=design, changes=changes)
+        if len(parses) == 1:
+            answer = client_of(User.objects.get(username="alice")).put(path, document("Other"), format="json")
+            assert answer.status_code == 200
+        return parsed
+
+    monkeypatch.setattr(designs_api, "parse_merged", save_meanwhile)
+    answer = client.patch(path, {"description": "Changed."}, format="json")
+    assert parses == [1, 2]
+    assert (answer.json()["name"], answer.json()["description"], answer["ETag"]) == ("Other", "Changed.", '"3"')

@@ -11,6 +11,7 @@ from designs.drafts import DesignDeployed, create_design, delete_design, save_dr
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.tests.builders import client_of, document, make_person
 from designs.versions import freeze_version, parse_version
+from executor.document import parse_design
 from executor.errors import InvalidDesign
 
 
@@ -23,10 +24,10 @@ def test_the_same_content_is_the_same_version() -> None:
     design = make_design()
     first = freeze_version(design=design, created_by="user:alice")
     assert freeze_version(design=design, created_by="user:bob") == first
-    save_draft(design=design, document=document("Other"))
+    save_draft(design=design, parsed=parse_design(document("Other")))
     second = freeze_version(design=design, created_by="user:bob")
     assert (first.number, second.number) == (1, 2)
-    save_draft(design=design, document=document())
+    save_draft(design=design, parsed=parse_design(document()))
     assert freeze_version(design=design, created_by="user:carol") == first
     first.refresh_from_db()
     assert first.created_by == "user:alice"
