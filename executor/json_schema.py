@@ -129,10 +129,15 @@ def _find_unsupported(pointer: str, schema: JsonObject) -> Iterator[Problem]:
         if pointer and keyword in schema:
             message = f"{keyword} may only stand at the top of a schema."
             yield Problem(f"{pointer}/{keyword}", "unsupported_keyword", message)
-    if "unevaluatedProperties" in schema:
-        # jsonschema matches `patternProperties` with `re` while it looks for these, and `re` takes exponential time.
-        message = "unevaluatedProperties is not supported. Use additionalProperties."
-        yield Problem(f"{pointer}/unevaluatedProperties", "unsupported_keyword", message)
+    for keyword, instead in _UNEVALUATED.items():
+        if keyword in schema:
+            message = f"{keyword} is not supported. Use {instead}."
+            yield Problem(f"{pointer}/{keyword}", "unsupported_keyword", message)
+
+
+# While it looks for these, jsonschema matches `patternProperties` with `re`, which takes exponential time, and checks
+# every item again without our count of the work.
+_UNEVALUATED = {"unevaluatedItems": "items", "unevaluatedProperties": "additionalProperties"}
 
 
 def _find_large_minimums(pointer: str, schema: JsonObject) -> Iterator[Problem]:

@@ -31,6 +31,11 @@ Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 EMPTY_REGISTRY: Registry[Any] = Registry()
 _work_left: ContextVar[list[int]] = ContextVar("work_left")
+#: Of one validation: the deep sizes of its lists and objects by `id`, which stays theirs while the value is held.
+_known_sizes: ContextVar[dict[int, int]] = ContextVar("known_sizes")
+#: Keywords that read the value to its very bottom, and how many characters of a text cost as much as one member.
+_DEEP = ("const", "enum", "uniqueItems")
+_TEXT_UNIT = 20
 
 
 class TooMuchWork(Exception):
@@ -40,6 +45,7 @@ class TooMuchWork(Exception):
 def iterate_errors(schema: JsonObject, value: Json) -> Iterator[ValidationError]:
     """The errors of the value, as they are found. Raises `TooMuchWork`, and `RecursionError` on deep nesting."""
     _work_left.set([MAX_WORK])
+    _known_sizes.set({})
     yield from _COMPILED.get(schema).iter_errors(value)
 
 
@@ -116,9 +122,9 @@ def _with_one_zero(value: Any) -> Any:
     return value
 
 
-def _counted(keyword: Keyword, cost: int) -> Keyword:
+def _counted(keyword: Keyword, cost: int, measure: Callable[[Any], int]) -> Keyword:
     def evaluate(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
-        _spend(cost + _members(value) + _members(instance))
+        _spend(cost + measure(value) + measure(instance))
         return keyword(validator, value, instance, schema)
 
     return evaluate
@@ -126,6 +132,29 @@ def _counted(keyword: Keyword, cost: int) -> Keyword:
 
 def _members(value: Any) -> int:
     return len(value) if isinstance(value, (list, dict)) else 0
+
+
+def _deep_size(value: Any) -> int:
+    if not isinstance(value, (list, dict)):
+        return _text_size(value)
+    sizes = _known_sizes.get()
+    if (known := sizes.get(id(value))) is not None:
+        return known
+    size, stack = 0, [value]
+    while stack:
+        current = stack.pop()
+        size += 1 + _text_size(current)
+        if isinstance(current, dict):
+            size += sum(map(_text_size, current))
+            stack.extend(current.values())
+        elif isinstance(current, list):
+            stack.extend(current)
+    sizes[id(value)] = size
+    return size
+
+
+def _text_size(value: Any) -> int:
+    return len(value) // _TEXT_UNIT if isinstance(value, str) else 0
 
 
 def _spend(amount: int) -> None:
@@ -145,7 +174,11 @@ OWN_KEYWORDS: dict[str, Keyword] = {
 _SafeValidator: Any = extend(  # type: ignore[no-untyped-call]  # the stubs leave it untyped
     Draft202012Validator,
     validators={
-        name: _counted(keyword, _REFERENCE_COST if name == "$ref" else _KEYWORD_COST)
+        name: _counted(
+            keyword,
+            _REFERENCE_COST if name == "$ref" else _KEYWORD_COST,
+            _deep_size if name in _DEEP else _members,
+        )
         for name, keyword in (Draft202012Validator.VALIDATORS | OWN_KEYWORDS).items()
     },
 )

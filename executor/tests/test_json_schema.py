@@ -214,3 +214,22 @@ def test_a_schema_cannot_ask_for_values_beyond_any_use(keyword: str) -> None:
     assert refused({"properties": {"x": {keyword: 10_001}}}) == [(f"/properties/x/{keyword}", "too_large")]
     assert refused({keyword: 1e300}) == [(f"/{keyword}", "too_large")]
     assert refused({keyword: 10_000}) == []
+
+
+def test_items_that_nobody_has_looked_at_cannot_be_asked_for() -> None:
+    assert refused({"contains": True, "unevaluatedItems": False}) == [("/unevaluatedItems", "unsupported_keyword")]
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [{"uniqueItems": True}, {"enum": [[[0] * 50_000]]}, {"const": [[0] * 50_000]}],
+    ids=["uniqueItems", "enum", "const"],
+)
+def test_a_value_that_is_read_to_its_bottom_again_and_again_is_stopped(reading: Any) -> None:
+    value = [[0] * 300_000]
+    assert ("", "too_complex") not in found(reading, value)
+    assert found({"allOf": [reading] * 20}, value) == [("", "too_complex")]
+
+
+def test_long_texts_count_by_their_length() -> None:
+    assert found({"allOf": [{"uniqueItems": True}] * 200}, ["x" * 1_000_000]) == [("", "too_complex")]
