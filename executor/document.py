@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, cast
 from pydantic import Field, ValidationError, create_model
 
 from executor.errors import MalformedDesign, Problem
-from executor.hostile_json import find_hostile_values
+from executor.hostile_json import MAX_PROBLEMS, find_hostile_values
 from executor.json_types import JsonObject
 from executor.patterns import PATTERNS
 from executor.pointers import pointer_to
@@ -105,9 +105,16 @@ def _compact(document: JsonObject) -> bytes:
 
 
 def _explain(refused: ValidationError, respelt: RespeltDocument) -> Iterator[Problem]:
-    """Each error at most once a place: the branches of a union would each complain about the same value."""
+    """Each error at most once a place: the branches of a union would each complain about the same value.
+
+    Of a document with more than `MAX_PROBLEMS` wrong places the rest is only counted.
+    """
     explained: set[str] = set()
-    for error in refused.errors(include_url=False, include_input=False):
+    for number, error in enumerate(refused.errors(include_url=False, include_input=False)):
+        if len(explained) == MAX_PROBLEMS:
+            more = refused.error_count() - number
+            yield Problem("", "more_errors", f"{more} more errors are not listed.")
+            return
         parts, in_branch = _place_in_document(error["loc"], error["type"], respelt.document)
         if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
             parts.append("type")

@@ -28,6 +28,10 @@ DATABASE_OUTAGES = (OperationalError, InterfaceError, PoolTimeout, TooManyReques
 #: Seconds after which a caller may try again when the database is away.
 OUTAGE_RETRY_AFTER = 2
 
+#: A problem lists so many errors, and then one of this code that says how many more there are.
+MAX_ERRORS = 100
+MORE_ERRORS = "more_errors"
+
 log = logging.getLogger(__name__)
 
 #: `WWW-Authenticate` of every 401: what a caller may identify itself with.
@@ -59,7 +63,7 @@ class ApiProblem(APIException):
         self.status_code = status
         self.type = type
         self.detail = ErrorDetail(detail, code=type)
-        self.errors = tuple(errors)
+        self.errors = _first_of(errors)
         self.headers = dict(headers or {})
         self.extra = extra
 
@@ -144,7 +148,7 @@ def invalid(errors: Sequence[FieldError]) -> ApiProblem:
     """422: the body is JSON, but not what is asked for."""
     first = errors[0]
     where = f"{first.pointer}: " if first.pointer else ""
-    others = f" (and {len(errors) - 1} more under errors)" if len(errors) > 1 else ""
+    others = f" (and {min(len(errors), MAX_ERRORS) - 1} more under errors)" if len(errors) > 1 else ""
     return ApiProblem(
         422, "validation-failed", f"Correct this and send it again. {where}{first.message}{others}", errors=errors
     )
@@ -153,6 +157,14 @@ def invalid(errors: Sequence[FieldError]) -> ApiProblem:
 def wants_problem(request: HttpRequest) -> bool:
     """Whether an error at this address is answered to a program."""
     return request.path == "/api" or request.path.startswith("/api/")
+
+
+def _first_of(errors: Sequence[FieldError]) -> tuple[FieldError, ...]:
+    """The errors as they are listed. An answer should not be many times as long as the body that it refuses."""
+    # One that stands for others, as a serializer makes it, still stands after the listed ones.
+    if (more := len(errors) - MAX_ERRORS) <= 0 or (more == 1 and errors[-1].code == MORE_ERRORS):
+        return tuple(errors)
+    return (*errors[:MAX_ERRORS], FieldError("", MORE_ERRORS, f"{more} more errors are not listed."))
 
 
 def _below(pointer: str, key: object) -> str:

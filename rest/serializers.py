@@ -6,6 +6,12 @@ from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.settings import api_settings
+
+from rest.problems import MAX_ERRORS, MORE_ERRORS
+
+#: Unknown fields that are compared with the known ones: it takes long, and nobody misspells more.
+MAX_SUGGESTIONS = 5
 
 
 class RefuseUnknownFields:
@@ -25,14 +31,17 @@ class RefuseUnknownFields:
     def _refused(self, data: Mapping[str, Any]) -> dict[str, list[ErrorDetail]]:
         fields: Mapping[str, serializers.Field[Any, Any, Any, Any]] = self.fields  # type: ignore[attr-defined] # of the serializer
         writable = [name for name, field in fields.items() if not field.read_only]
+        refused = [key for key in data if key not in writable]
         errors: dict[str, list[ErrorDetail]] = {}
-        for key in data:
-            if key in writable:
-                continue
+        for number, key in enumerate(refused[:MAX_ERRORS]):
             if key in fields:
                 errors[key] = [ErrorDetail(f"{key} is set by the server. Leave it out.", code="read_only")]
             else:
-                errors[key] = [ErrorDetail(_unknown(key, writable), code="unknown_field")]
+                sentence = _unknown(key, writable, suggest=number < MAX_SUGGESTIONS)
+                errors[key] = [ErrorDetail(sentence, code="unknown_field")]
+        if (more := len(refused) - MAX_ERRORS) > 0:
+            sentence = f"{more} more fields are not taken either."
+            errors[api_settings.NON_FIELD_ERRORS_KEY] = [ErrorDetail(sentence, code=MORE_ERRORS)]
         return errors
 
 
@@ -44,8 +53,8 @@ class StrictModelSerializer(RefuseUnknownFields, serializers.ModelSerializer[Any
     """A ModelSerializer that refuses unknown and read-only fields by name."""
 
 
-def _unknown(key: object, names: list[str]) -> str:
-    close = get_close_matches(str(key)[:100], names, n=1)
+def _unknown(key: object, names: list[str], *, suggest: bool) -> str:
+    close = get_close_matches(str(key)[:100], names, n=1) if suggest else []
     if close:
         return f"There is no field of this name. Did you mean {close[0]}?"
     return f"There is no field of this name. The fields are: {', '.join(names)}." if names else "No fields are taken."

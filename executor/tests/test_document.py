@@ -347,3 +347,14 @@ def test_the_json_schema_accepts_what_is_read_and_refuses_what_is_not() -> None:
     assert validate_instance(schema, good) == []
     for bad in (document(block(kind="guess")), document(block(config={"context": "none"})), document(extra=1), {}):
         assert validate_instance(schema, bad) != []
+
+
+@pytest.mark.parametrize(("count", "more"), [(100, None), (101, "1 more"), (80_000, "79900 more")])
+def test_of_many_unknown_keys_a_hundred_are_listed_and_the_others_counted(count: int, more: str | None) -> None:
+    document = {"format": 1, "name": "x", "blocks": [], "connections": [], **{f"k{i}": 1 for i in range(count)}}
+    with pytest.raises(MalformedDesign) as refused:
+        parse_design(document)
+    problems = refused.value.problems
+    assert [problem.code for problem in problems[:100]] == ["unknown_key"] * 100
+    rest = [(problem.code, problem.message) for problem in problems[100:]]
+    assert rest == ([("more_errors", f"{more} errors are not listed.")] if more else [])

@@ -256,3 +256,26 @@ def test_nested_details_become_flat_pointers() -> None:
         FieldError("/a/2", "invalid", "both"),
         FieldError("/c", "invalid", "plain"),
     ]
+
+
+@pytest.mark.parametrize(("count", "more"), [(100, 0), (101, 1), (50_000, 49_900)])
+def test_of_many_unknown_fields_a_hundred_are_listed_and_the_others_counted(client: Any, count: int, more: int) -> None:
+    answer = post(client, {"name": "oak", **{f"nam{number}": 1 for number in range(count)}})
+    errors = assert_problem(answer, 422, "validation-failed")["errors"]
+    assert [error["code"] for error in errors[:100]] == ["unknown_field"] * 100
+    rest = [(error["pointer"], error["code"], error["message"]) for error in errors[100:]]
+    assert rest == ([("", "more_errors", f"{more} more fields are not taken either.")] if more else [])
+    assert sum("Did you mean" in error["message"] for error in errors) == 5
+    assert len(answer.content) < 100_000
+
+
+def test_of_many_errors_of_any_kind_a_hundred_are_listed(client: Any) -> None:
+    answer = post(client, {"name": "oak", "words": ["long"] * 20_000})
+    problem = assert_problem(answer, 422, "validation-failed")
+    assert len(problem["errors"]) == 101
+    assert problem["errors"][-1] == {
+        "pointer": "",
+        "code": "more_errors",
+        "message": "19900 more errors are not listed.",
+    }
+    assert "99 more under errors" in problem["detail"]
