@@ -1,5 +1,6 @@
 """The JSON of deployments, schedules, limits, executions and keys, in both directions."""
 
+import unicodedata
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -271,6 +272,10 @@ class ExecutionDetail(ExecutionSummary):
         return events
 
 
+#: Control characters, and the two line breaks that Unicode has besides.
+_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
+
+
 class KeyRequest(StrictSerializer):
     """What makes an API key."""
 
@@ -287,6 +292,12 @@ class KeyRequest(StrictSerializer):
         help_text="Ids of the deployments that the key is for; null is all of the team's.",
     )
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
+
+    def validate_name(self, name: str) -> str:
+        # It is shown in logs and as `triggered_by`: a line break in it would forge a line there.
+        if any(unicodedata.category(character) in _CONTROL_CATEGORIES for character in name):
+            raise serializers.ValidationError("A name has no control characters or line breaks.", code="bad_character")
+        return name
 
 
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
