@@ -1,6 +1,7 @@
 """What lists can be filtered by: allow-lists, applied by `rest.filters`."""
 
 from contextlib import suppress
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,23 @@ class WholeNumberFilter(filters.Filter):  # type: ignore[misc] # django-filter s
     """An integer; `NumberFilter` takes fractions and exponents too."""
 
     field_class = forms.IntegerField
+
+
+class InstantField(filters.IsoDateTimeFilter.field_class):  # type: ignore[misc, name-defined] # django-filter ships no types
+    """An ISO 8601 instant; near the years 1 and 9999 an offset from UTC can lead outside what a datetime holds."""
+
+    def to_python(self, value: Any) -> Any:
+        instant = super().to_python(value)
+        try:
+            return None if instant is None else instant.astimezone(UTC)
+        except OverflowError:
+            raise forms.ValidationError("In UTC this has to be in the years 1 to 9999.", code="out_of_range") from None
+
+
+class InstantFilter(filters.IsoDateTimeFilter):  # type: ignore[misc] # django-filter ships no types
+    """A point in time."""
+
+    field_class = InstantField
 
 
 class DeploymentFilters(filters.FilterSet):  # type: ignore[misc] # django-filter ships no types
@@ -55,8 +73,8 @@ class LogFilters(filters.FilterSet):  # type: ignore[misc] # django-filter ships
     status = AnyOfFilter(choices=ExecutionLog.Status.choices)
     trigger_type = AnyOfFilter(choices=ExecutionLog.Trigger.choices)
     version = WholeNumberFilter(field_name="version__number")
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte", help_text="Inclusive.")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt", help_text="Exclusive.")
+    created_after = InstantFilter(field_name="created_at", lookup_expr="gte", help_text="Inclusive.")
+    created_before = InstantFilter(field_name="created_at", lookup_expr="lt", help_text="Exclusive.")
     search = filters.CharFilter(
         method="filter_search", help_text="A part of who triggered it or of its error, or a whole id."
     )
