@@ -61,8 +61,8 @@ class BlockExecutor:
 
         A failure is returned, not raised, and is not recorded yet. Raises `JournalClosed`.
         """
-        run = self._start(block, block_input, outputs)
         try:
+            run = self._start(block, block_input, outputs)
             outcome = await PATTERNS[block.type].run(run)
         except JournalClosed:
             raise

@@ -8,7 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from executor.errors import BlockFailed
 from executor.json_types import Json, JsonObject
+
+#: Characters that a text may have when its names are replaced: one short name may stand for a whole document.
+MAX_FILLED = 2_000_000
 
 # Between braces there are no braces, so a scan never goes back over what it has read.
 _NAME = re.compile(r"\{\{([^{}]*+)\}\}")
@@ -51,13 +55,16 @@ def parse_name(name: str) -> TemplateName | None:
 def fill(text: str, *, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> tuple[str, list[str]]:
     """The text with its names replaced, and the names that had no value (they become empty), each once, in order.
 
-    What is between braces and is neither kind of name stays as it is.
+    What is between braces and is neither kind of name stays as it is. Raises `BlockFailed` where the text
+    grows beyond `MAX_FILLED`.
     """
     if "{{" not in text:
         return text, []
     missing: dict[str, None] = {}
+    filled = len(text)
 
     def value_of(match: re.Match[str]) -> str:
+        nonlocal filled
         written = match[1].strip()
         name = parse_name(written)
         if name is None:
@@ -66,7 +73,15 @@ def fill(text: str, *, input_data: JsonObject, block_outputs: Mapping[str, Json]
         if value is _MISSING:
             missing[written] = None
             return ""
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        put_in = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        filled += len(put_in) - len(match[0])
+        if filled > MAX_FILLED:
+            message = (
+                f"A task or system prompt grows beyond {MAX_FILLED} characters when its names are replaced,"
+                f" at {{{{{written}}}}}. Use fewer names, or pass less in."
+            )
+            raise BlockFailed(message)
+        return put_in
 
     return _NAME.sub(value_of, text), list(missing)
 

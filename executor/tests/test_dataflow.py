@@ -295,3 +295,11 @@ def test_whatever_pattern_is_registered_runs(monkeypatch: pytest.MonkeyPatch) ->
     run = Run(make_design([make_block("a", "echo", agents=[])]), input_data={"x": 1})
     assert run.result.output == [{"x": 1}]
     assert run.result.usage.calls == 0
+
+
+def test_a_task_that_outgrows_its_bound_fails_its_block() -> None:
+    block = make_block("a", task="{{input.a}}" * 400)
+    run = Run(make_design([block]), input_data={"a": "x" * 100_000})
+    assert run.statuses == {"a": "failed"}
+    assert [event.payload["code"] for event in run.events("block.failed")] == ["block_failed"]
+    assert run.caller.calls == []

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from executor.templates import InputName, OutputName, fill, names_in, parse_name
+from executor.errors import BlockFailed
+from executor.templates import MAX_FILLED, InputName, OutputName, fill, names_in, parse_name
 
 
 def filled(text: str, input_data: dict[str, Any] | None = None, **outputs: Any) -> str:
@@ -83,3 +84,12 @@ def test_hostile_braces_are_read_in_one_pass() -> None:
     for text in ("{{" + " " * 200_000, "{" * 200_000, "{{ " * 60_000, "{{" + "a" * 200_000 + "}"):
         assert filled(text) == text
         assert names_in(text) == []
+
+
+def test_a_short_template_cannot_grow_without_bound() -> None:
+    data = {"a": "x" * 100_000}
+    assert len(filled("{{input.a}}" * 20, data)) == MAX_FILLED
+    with pytest.raises(BlockFailed, match=r"grows beyond 2000000 characters .* at \{\{input\.a\}\}"):
+        filled("{{input.a}}" * 400, data)
+    with pytest.raises(BlockFailed):
+        filled("{{input.a}}" * 400, {"a": ["x" * 100_000]})
