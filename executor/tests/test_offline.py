@@ -325,7 +325,7 @@ async def test_a_schema_that_asks_for_an_endless_answer_is_refused_at_once(wante
 
 async def test_long_input_does_not_use_up_what_an_answer_may_cost() -> None:
     points = "\n".join(f"- point {number}" for number in range(3_000))
-    item = {"type": "object", "properties": {"text": {"type": "string"}, "why": {"type": "string"}}}
+    item: JsonObject = {"type": "object", "properties": {"text": {"type": "string"}, "why": {"type": "string"}}}
     prompt = write_prompt(task="List them.", deliveries=[Delivery("Input", points)], instruction="")
     schema: JsonObject = {"type": "object", "properties": {"points": {"type": "array", "items": item}}}
     assert len((await ask_json(prompt, schema))["points"]) == 20
