@@ -29,7 +29,7 @@ class WholeNumberFilter(filters.Filter):  # type: ignore[misc] # django-filter s
     field_class = forms.IntegerField
 
 
-class InstantField(filters.IsoDateTimeFilter.field_class):  # type: ignore[misc, name-defined] # django-filter ships no types
+class InstantField(filters.IsoDateTimeFilter.field_class):  # type: ignore[misc] # django-filter ships no types
     """An ISO 8601 instant; near the years 1 and 9999 an offset from UTC can lead outside what a datetime holds."""
 
     def to_python(self, value: Any) -> Any:

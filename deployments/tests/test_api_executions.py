@@ -58,7 +58,9 @@ class TestExecutions:
         assert found(created_after=created) == [*reversed(completed)]
         assert found(created_before=created) == [failed]
         expect_problem(api.http.get(url, params={"version": "1e400"}), 422, "validation-failed")
-        expect_problem(api.http.get(url, params={"created_after": "yesterday"}), 422, "validation-failed")
+        for instant in ("yesterday", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+            expect_problem(api.http.get(url, params={"created_after": instant}), 422, "validation-failed")
+            expect_problem(api.http.get(url, params={"created_before": instant}), 422, "validation-failed")
 
     def test_one_log_has_everything_with_the_trace(self, api: SiteApi, history: History) -> None:
         deployed, failed, completed = history
