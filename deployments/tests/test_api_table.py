@@ -195,6 +195,16 @@ class TestCalling:
         body = expect_problem(deployed.call(), 409, "deployment-inactive")
         assert "key:test" in body["status_reason"]
 
+    def test_a_deployment_in_error_is_a_409_until_it_is_set_active(self, api: SiteApi) -> None:
+        deployed = api.deploy()
+        in_error = "status='error', status_reason='Paused after 5 failures in a row.'"
+        code = f"from deployments.models import Deployment as D; D.objects.filter(id='{deployed.id}').update({in_error})"
+        api.site.run_manage("shell", "-c", code)
+        body = expect_problem(deployed.call(), 409, "deployment-error")
+        assert body["status_reason"] == "Paused after 5 failures in a row."
+        deployed.change(status="active")
+        assert deployed.call().status_code == 200
+
     def test_the_concurrency_limit_is_a_429_with_retry_after(self, api: SiteApi) -> None:
         deployed = api.deploy("openai:stall", limits={"max_concurrent": 1, "when_full": "reject"})
         with deployed.running():
