@@ -35,7 +35,7 @@ LOUD_LOGGERS = (
     "httpx2",
     "httpcore",
     "uvicorn",
-    "openai",
+    "aiohttp",
     "anthropic",
 )
 

@@ -198,8 +198,8 @@ class TestCalling:
     def test_a_deployment_in_error_is_a_409_until_it_is_set_active(self, api: SiteApi) -> None:
         deployed = api.deploy()
         in_error = "status='error', status_reason='Paused after 5 failures in a row.'"
-        code = f"from deployments.models import Deployment as D; D.objects.filter(id='{deployed.id}').update({in_error})"
-        api.site.run_manage("shell", "-c", code)
+        row = f"Deployment.objects.filter(id='{deployed.id}')"
+        api.site.run_manage("shell", "-c", f"from deployments.models import Deployment; {row}.update({in_error})")
         body = expect_problem(deployed.call(), 409, "deployment-error")
         assert body["status_reason"] == "Paused after 5 failures in a row."
         deployed.change(status="active")
