@@ -5,10 +5,17 @@ from typing import Any
 
 import dj_database_url
 
+POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "server_side_binding": True,
+    # A process that is stopped, or whose machine is gone, in the middle of a transaction holds locks that others wait
+    # for: the server ends its session.
+    "options": "-c idle_in_transaction_session_timeout=30s",
+}
 REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 
 
-def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
+def database(url: str, *, data_dir: Path, pool: int, prepares: bool) -> dict[str, Any]:
     """Django's settings for PostgreSQL (with psycopg's pool), or for SQLite in the data folder."""
     if not url:
         return _sqlite(data_dir / "orchestration.sqlite3")
@@ -16,10 +23,12 @@ def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         return _sqlite(Path(settings["NAME"]))
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
-    settings["OPTIONS"] = settings.get("OPTIONS", {}) | {
+    ours = POSTGRES_OPTIONS | {
         "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
-        "connect_timeout": 5,
+        # The server then plans once a connection what it is asked again and again.
+        "prepare_threshold": 3 if prepares else None,
     }
+    settings["OPTIONS"] = ours | settings.get("OPTIONS", {})
     return settings
 
 

@@ -73,7 +73,14 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-DATABASES = {"default": factories.database(ENVIRONMENT.database_url, data_dir=DATA_DIR, pool=ENVIRONMENT.database_pool)}
+DATABASES = {
+    "default": factories.database(
+        ENVIRONMENT.database_url,
+        data_dir=DATA_DIR,
+        pool=ENVIRONMENT.database_pool,
+        prepares=ENVIRONMENT.database_prepares,
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = factories.channel_layers(ENVIRONMENT.channel_url)
 
