@@ -8,6 +8,11 @@ import dj_database_url
 POSTGRES_OPTIONS: dict[str, Any] = {
     "connect_timeout": 5,
     "server_side_binding": True,
+    # A connection whose other end is gone without a word is given up after seconds, not after TCP's quarter of an hour.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
     # A process that is stopped, or whose machine is gone, in the middle of a transaction holds locks that others wait
     # for: the server ends its session.
     "options": "-c idle_in_transaction_session_timeout=30s",
@@ -37,6 +42,16 @@ def broker(url: str) -> str:
     return url or "inprocess://"
 
 
+def broker_options(url: str) -> dict[str, Any]:
+    """The transport's options: a broker that takes connections and says nothing must not hang who talks to it.
+
+    kombu asks Redis for messages in waits of a second: a socket is never silent for long while Redis is well.
+    """
+    if not url.startswith(("redis://", "rediss://")):
+        return {}
+    return {"socket_connect_timeout": 5, "socket_timeout": 10, "socket_keepalive": True}
+
+
 def channel_layers(url: str) -> dict[str, Any]:
     """The channel layer for live progress.
 
@@ -55,6 +70,7 @@ def channel_layers(url: str) -> dict[str, Any]:
 def _sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
+        "CONN_MAX_AGE": None,  # opening a connection costs more than most of what is asked of it
         "NAME": path,
         "OPTIONS": {
             # A write transaction takes its lock at BEGIN, so that two of them wait instead of failing later.

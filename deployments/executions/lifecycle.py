@@ -139,7 +139,9 @@ def _claim_limited(seqs: Mapping[Fence, int], started_at: datetime) -> set[UUID]
 
 
 def advance(seqs: Mapping[Fence, int], *, progressed: Collection[UUID] = ()) -> bool:
-    """Raise the last sequence numbers under the fence, which locks the rows. False when any fence is lost.
+    """Raise the last sequence numbers under the fence, which locks the rows, and renew the leases.
+
+    False when any fence is lost.
 
     What has `progressed` (a call's result is recorded with it) is innocent of the losses before.
 

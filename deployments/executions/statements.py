@@ -75,7 +75,7 @@ INSERT_EVENTS = PreparedInsert(ExecutionEvent)
 #: `id`, `attempt` before the claim, `lease_owner`, `started_at`, `seq`; of a deployment without a limit only.
 CLAIM = PreparedUpdate(ExecutionLog, _free, _claimed)
 #: `id`, `attempt`, `lease_owner` are the fence; here and below.
-ADVANCE = PreparedUpdate(ExecutionLog, _held, lambda slot: {"seq": slot("seq")})
+ADVANCE = PreparedUpdate(ExecutionLog, _held, lambda slot: {"seq": slot("seq"), "lease_expires_at": lease()})
 FORGIVE_LOSSES = PreparedUpdate(ExecutionLog, _held, lambda _: {"losses": 0})
 FINISH = PreparedUpdate(ExecutionLog, _held, _finished)
 #: `id` of the deployment, how many have ended as `execution_count`, `last_execution_at`.
