@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     "designs",
     "access",
     "rest",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
