@@ -11,12 +11,12 @@ from rest_framework import serializers
 from deployments.keys import SCOPES
 from deployments.models import ApiKey, Deployment, ExecutionLog, ScheduleConfig
 from deployments.money import money_text
-from deployments.scheduling.cron import describe_cron, describe_interval
 from deployments.scheduling.validation import (
     MAX_CATCH_UP_WINDOW_SECONDS,
     MAX_INTERVAL_SECONDS,
     MAX_JITTER_SECONDS,
 )
+from deployments.scheduling.words import words_of
 from rest.serializers import StrictSerializer
 
 MAX_INTEGER = 2_147_483_647
@@ -83,13 +83,6 @@ class ScheduleSerializer(StrictSerializer):
 
     def get_paused_reason(self, schedule: ScheduleConfig) -> str | None:
         return schedule.paused_reason or None
-
-
-def words_of(schedule: ScheduleConfig) -> str | None:
-    """The schedule as a sentence; None where it has no times."""
-    if schedule.cron_expression:
-        return f"{describe_cron(schedule.cron_expression, schedule.day_match)} ({schedule.timezone})"
-    return describe_interval(schedule.interval_seconds) if schedule.interval_seconds else None
 
 
 class LimitsSerializer(StrictSerializer):

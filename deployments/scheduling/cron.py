@@ -1,4 +1,4 @@
-"""Cron expressions: what is accepted, its one canonical spelling, the times it stands for, and the sentence for it.
+"""Cron expressions: what is accepted, its one canonical spelling, and the times it stands for on a clock.
 
 Five fields. Names, `@hourly` and its like, Sunday as 7 and ranges that wrap around are accepted and stored in the
 spelling that every cron of ours reads alike: numbers, Sunday 0, ranges that rise.
@@ -8,10 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Final, Literal
 
-from cron_descriptor import CasingTypeEnum, ExpressionDescriptor, Options
 from cronsim import CronSim
 
 DayMatch = Literal["and", "or"]
@@ -91,6 +89,28 @@ class Cron:
         return self.day_of_month != "*" and self.day_of_week != "*"
 
     @property
+    def minutes(self) -> frozenset[int]:
+        return frozenset(_all_numbers(_MINUTE, self.minute))
+
+    @property
+    def hours(self) -> frozenset[int]:
+        return frozenset(_all_numbers(_HOUR, self.hour))
+
+    @property
+    def days(self) -> frozenset[int]:
+        """Of the month."""
+        return frozenset(_all_numbers(_DAY, self.day_of_month))
+
+    @property
+    def months(self) -> frozenset[int]:
+        return frozenset(_all_numbers(_MONTH, self.month))
+
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """Sunday is 0."""
+        return frozenset(_all_numbers(_WEEKDAY, self.day_of_week))
+
+    @property
     def is_fixed(self) -> bool:
         """Whether it names times of the day, which a change of the clocks can hide or double."""
         return not self.minute.startswith("*") and not self.hour.startswith("*")
@@ -121,24 +141,6 @@ def clock_times(cron: Cron, *, after: datetime, day_match: DayMatch | None) -> I
     if cron.restricts_both_days:
         times.day_and = day_match == "and"
     return times
-
-
-@lru_cache(maxsize=1024)
-def describe_cron(text: str, day_match: DayMatch | None) -> str:
-    """The expression as a sentence in English."""
-    options = Options(casing_type=CasingTypeEnum.Sentence, locale_code="en_GB", use_24hour_time_format=True)
-    sentence: str = ExpressionDescriptor(text, options).get_description()
-    # The describer knows only cron's meaning of two restricted days.
-    return sentence.replace(", or on ", ", and only on ") if day_match == "and" else sentence
-
-
-def describe_interval(seconds: int) -> str:
-    """`Every 90 seconds`, `Every 5 minutes`, `Every hour`."""
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % size == 0:
-            count = seconds // size
-            return f"Every {name}" if count == 1 else f"Every {count} {name}s"
-    raise ValueError(f"{seconds} is no interval.")
 
 
 def _split(expression: str) -> list[str]:
@@ -219,8 +221,7 @@ def _written(values: list[int]) -> str:
 
 
 def _check_that_it_comes(cron: Cron) -> None:
-    months, days = _all_numbers(_MONTH, cron.month), _all_numbers(_DAY, cron.day_of_month)
-    if min(days) > max(DAYS_IN_MONTH[month - 1] for month in months):
+    if min(cron.days) > max(DAYS_IN_MONTH[month - 1] for month in cron.months):
         raise InvalidCron(f"This date never comes: month {cron.month} has no day {cron.day_of_month}.")
 
 

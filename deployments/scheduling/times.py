@@ -86,7 +86,7 @@ class Timetable:
             raise InvalidSchedule([Problem("", "no_kind", "Give a schedule a cron_expression or interval_seconds.")])
         if schedule.interval_seconds is not None and schedule.interval_seconds < 1:
             raise InvalidSchedule([Problem("/interval_seconds", "min_value", "interval_seconds has to be 1 or more.")])
-        zone, day_match = zone_named(schedule.timezone), _day_match(schedule.day_match)
+        zone, day_match = zone_named(schedule.timezone), day_match_of(schedule.day_match)
         if zone is None:
             sentence = f"There is no time zone {schedule.timezone!r} any more. Choose another one."
             raise InvalidSchedule([Problem("/timezone", "unknown_timezone", sentence)])
@@ -240,7 +240,8 @@ def _cron_of(expression: str | None, day_match: DayMatch | None) -> Cron | None:
         raise InvalidSchedule([Problem("/cron_expression", "invalid_cron", str(invalid))]) from None
 
 
-def _day_match(value: str | None) -> DayMatch | None:
+def day_match_of(value: str | None) -> DayMatch | None:
+    """The value of a `day_match` column as its type."""
     return "and" if value == "and" else "or" if value == "or" else None
 
 
