@@ -96,6 +96,7 @@ LANES = (
             run_tool("ruff", "check", "."),
             run_tool("ruff", "format", "--check", "."),
             run_tool("lint-imports"),
+            run_tool("hadolint", "Dockerfile"),
             *check_templates(),
             run_manage("makemigrations", "--check", "--dry-run"),
             run_pytest(*RULES),
