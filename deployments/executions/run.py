@@ -110,9 +110,7 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            await self._run()
-        except JournalClosed:
-            await self._give_up()
+            await self._run_or_give_up()
         except asyncio.CancelledError:
             # A second wish to stop came while the first was being recorded; the lease tells the others.
             if not (self._is_released or self._cancelled_by):
@@ -123,6 +121,12 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    async def _run_or_give_up(self) -> None:
+        try:
+            await self._run()
+        except JournalClosed:
+            await self._give_up()
 
     async def _run(self) -> None:
         try:
