@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
@@ -143,6 +144,9 @@ class ExecutionRun:
         failure = self._journal.failure
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            return
+        if isinstance(failure, OperationalError | InterfaceError):
+            log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
         message = "What this execution produced could not be stored; the server's log has the details."
