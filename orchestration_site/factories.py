@@ -15,9 +15,11 @@ def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
     settings: dict[str, Any] = dict(dj_database_url.parse(url))
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         return _sqlite(Path(settings["NAME"]))
+    settings["ENGINE"] = "orchestration_site.postgresql"
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     settings["OPTIONS"] = settings.get("OPTIONS", {}) | {
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
+        # The pool tries to reconnect ever more rarely, until its timeout: then whoever asks makes it try at once.
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 10, "reconnect_timeout": 5},
         "connect_timeout": 5,
     }
     return settings
