@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
@@ -115,9 +116,7 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            await self._run()
-        except JournalClosed:
-            await self._give_up()
+            await self._run_or_give_up()
         except asyncio.CancelledError:
             # A second wish to stop came while the first was being recorded; the lease tells the others.
             if not (self._is_released or self._cancelled_by):
@@ -128,6 +127,12 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    async def _run_or_give_up(self) -> None:
+        try:
+            await self._run()
+        except JournalClosed:
+            await self._give_up()
 
     async def _run(self) -> None:
         try:
@@ -144,6 +149,9 @@ class ExecutionRun:
         failure = self._journal.failure
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            return
+        if isinstance(failure, OperationalError | InterfaceError):
+            log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
         message = "What this execution produced could not be stored; the server's log has the details."
