@@ -12,7 +12,7 @@ import pytest
 from django.apps import apps
 from django.db.models.signals import post_migrate
 
-from orchestration_site.tests.servers import run_postgres, run_redis
+from orchestration_site.proving.servers import run_postgres, run_redis
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 MODES = ("embedded", "distributed")

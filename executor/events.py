@@ -10,6 +10,7 @@ from executor.json_types import JsonObject
 EventType = Literal[
     "execution.accepted",
     "execution.started",
+    "execution.resumed",
     "execution.warning",
     "execution.cancel_requested",
     "execution.completed",
@@ -28,6 +29,9 @@ EventType = Literal[
 
 #: The types that end a checkpoint: one of these under a key is that key's result, and there is never a second.
 RESULT_TYPES: frozenset[EventType] = frozenset({"agent.completed", "agent.failed", "decision"})
+
+#: The types that end an execution.
+LAST_EVENT_TYPES: tuple[EventType, ...] = ("execution.completed", "execution.failed", "execution.cancelled")
 
 
 @dataclass(frozen=True)

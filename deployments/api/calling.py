@@ -28,7 +28,7 @@ from deployments.live.sse import stream_events
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionLog
 from deployments.money import money_text
-from deployments.prepared_reads import PreparedRead
+from deployments.prepared_statements import PreparedRead
 from designs.models import DesignVersion
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
@@ -41,8 +41,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 1
 _OUTCOME = PreparedRead(
     ExecutionLog,
-    "id",
-    lambda execution_id: ExecutionLog.objects.filter(id=execution_id).only(
+    lambda slot: ExecutionLog.objects.filter(id=slot("id")).only(
         "status", "result_data", "usage", "cost", "duration_ms", "error", "error_code", "error_detail"
     ),
 )
@@ -196,7 +195,7 @@ def _waiter(
 
 
 def _read_outcome(execution_id: UUID) -> ExecutionLog:
-    execution = _OUTCOME.first(execution_id)
+    execution = _OUTCOME.first(id=execution_id)
     if execution is None:
         raise Http404
     return execution

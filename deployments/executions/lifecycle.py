@@ -5,26 +5,36 @@ rows by id, then deployment rows by id (`lock_rows`); everyone else skips what i
 by the database's clock; the times people read are by the process's.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial, reduce
 from operator import or_
-from typing import Any, Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, PositiveIntegerField, PositiveSmallIntegerField, Q, QuerySet, Value, When
-from django.db.models.expressions import CombinedExpression
-from django.db.models.functions import Coalesce, Greatest, Now
+from django.db.models import Case, F, PositiveIntegerField, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from deployments.executions.statements import (
+    ADVANCE,
+    CLAIM,
+    COUNT_ENDED,
+    FINISH,
+    FORGIVE_LOSSES,
+    INSERT_EVENTS,
+    INSERT_EXECUTION,
+    claimable,
+    lease,
+)
 from deployments.live.announcements import announce, ask_workers_to_cancel
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
 from executor.json_types import JsonObject
 
+T = TypeVar("T")
 CancelOutcome = Literal["cancelled", "requested", "ended"]
 
 #: Workers that may be lost in a row with one execution before it is held to blame.
@@ -66,7 +76,7 @@ class Ending:
     result_data: JsonObject | None = None
     error: str = ""
     error_code: str = ""
-    error_detail: JsonObject | None = None
+    error_detail: JsonObject = field(default_factory=dict)
     usage: JsonObject | None = None
     cost: Decimal | None = None
 
@@ -75,11 +85,12 @@ def accept(execution: ExecutionLog) -> None:
     """Insert the queued row and its first event; to be called inside the accepting transaction."""
     execution.status = ExecutionLog.Status.QUEUED
     execution.seq = 1
-    execution.save(force_insert=True)
     payload: JsonObject = {"trigger_type": execution.trigger_type, "triggered_by": execution.triggered_by}
-    ExecutionEvent.objects.create(
-        execution=execution, seq=1, type="execution.accepted", payload=payload, at=execution.created_at
+    first = ExecutionEvent(
+        execution_id=execution.id, seq=1, type="execution.accepted", payload=payload, at=execution.created_at
     )
+    INSERT_EXECUTION.insert([execution])
+    INSERT_EVENTS.insert([first])
 
 
 def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
@@ -89,73 +100,70 @@ def claim(seqs: Mapping[Fence, int], *, started_at: datetime) -> set[UUID]:
     queued any more, not due, past its deadline, cancelled, or over its deployment's limit, is not got. Raises
     `FenceLost` when rows change in between (a deadline passes): then try each alone.
     """
-    if len(seqs) == 1 and _claim_rows(_attempts(seqs, begun=1) & Q(is_limited=False), seqs, started_at) == 1:
+    claims = [
+        {**_row_of(fence), "attempt": fence.attempt - 1, "started_at": started_at, "seq": seq}
+        for fence, seq in _in_order(seqs)
+    ]
+    if CLAIM.run_each(claims) == len(claims):
         return {fence.execution_id for fence in seqs}
-    # Several rows are locked in the order of their ids first, and those that another worker is at are left to it: two
-    # workers that got the same messages must not wait for each other.
+    got = set(_fenced(seqs).values_list("id", flat=True))
+    rest = {fence: seq for fence, seq in seqs.items() if fence.execution_id not in got}
+    return got | (_claim_limited(rest, started_at) if rest else set())
+
+
+def _claim_limited(seqs: Mapping[Fence, int], started_at: datetime) -> set[UUID]:
+    """Of the executions of deployments that limit their concurrency, take those that fit."""
     open_rows = (
-        ExecutionLog.objects.filter(_claimable(), _attempts(seqs, begun=1))
+        ExecutionLog.objects.filter(claimable(), _attempts(seqs, begun=1), is_limited=True, deployment__isnull=False)
         .select_for_update(skip_locked=True, of=("self",))
         .order_by("id")
-        .values_list("id", "is_limited", "deployment_id")
+        .values_list("id", "deployment_id")
     )
-    got: list[UUID] = []
     limited: dict[UUID, list[UUID]] = {}
-    for execution_id, is_limited, deployment_id in open_rows:
-        if is_limited and deployment_id is not None:
+    for execution_id, deployment_id in open_rows:
+        if deployment_id is not None:
             limited.setdefault(deployment_id, []).append(execution_id)
-        else:
-            got.append(execution_id)
-    got += _within_concurrency(limited)
-    if got and _claim_rows(Q(id__in=got), seqs, started_at) != len(got):
-        raise FenceLost
-    return set(got)
-
-
-def _claim_rows(which: Q, seqs: Mapping[Fence, int], started_at: datetime) -> int:
-    return ExecutionLog.objects.filter(which, _claimable()).update(
+    fitting = _within_concurrency(limited) if limited else []
+    claimed = ExecutionLog.objects.filter(claimable(), id__in=fitting).update(
         status=ExecutionLog.Status.RUNNING,
         attempt=F("attempt") + 1,
         lease_owner=_owner(seqs),
-        lease_expires_at=_lease(),
+        lease_expires_at=lease(),
         started_at=Coalesce("started_at", Value(started_at)),
         next_run_at=None,
         seq=_new_seqs(seqs),
     )
+    if claimed != len(fitting):
+        raise FenceLost
+    return set(fitting)
 
 
 def advance(seqs: Mapping[Fence, int], *, progressed: Collection[UUID] = ()) -> bool:
-    """Raise the last sequence numbers under the fence, which locks the rows. False when any fence is lost.
+    """Raise the last sequence numbers under the fence, which locks the rows, and renew the leases.
+
+    False when any fence is lost.
 
     What has `progressed` (a call's result is recorded with it) is innocent of the losses before.
 
     This comes before any insert of events: PostgreSQL would let an INSERT … WHERE EXISTS through while the reaper's
     transaction is still open.
     """
-    changes: dict[str, Any] = {"seq": _new_seqs(seqs)}
-    if progressed:
-        innocent = When(id__in=progressed, then=Value(0))
-        changes["losses"] = Case(innocent, default=F("losses"), output_field=PositiveSmallIntegerField())
-    return _fenced(seqs).update(**changes) == len(seqs)
+    in_order = _in_order(seqs)
+    if ADVANCE.run_each({**_row_of(fence), "seq": seq} for fence, seq in in_order) != len(in_order):
+        return False
+    FORGIVE_LOSSES.run_each(_row_of(fence) for fence, _ in in_order if fence.execution_id in progressed)
+    return True
 
 
-def finish(fence: Fence, seq: int, ending: Ending) -> bool:
-    """End a running execution. False when the fence is lost."""
-    changed = _fenced([fence]).update(
-        status=ending.status,
-        seq=seq,
-        completed_at=ending.completed_at,
-        duration_ms=ending.duration_ms,
-        result_data=ending.result_data,
-        error=ending.error,
-        error_code=ending.error_code,
-        error_detail=ending.error_detail or {},
-        usage=ending.usage,
-        cost=ending.cost,
-        lease_owner="",
-        lease_expires_at=None,
-    )
-    return changed == 1
+def finish(endings: Mapping[Fence, tuple[int, Ending]]) -> bool:
+    """End running executions, each with its last sequence number. False when any fence is lost."""
+    rows = [{**_row_of(fence), "seq": seq, **vars(ending)} for fence, (seq, ending) in _in_order(endings)]
+    return FINISH.run_each(rows) == len(rows)
+
+
+def record(events: Sequence[ExecutionEvent]) -> None:
+    """Insert events, after their executions were claimed, advanced or finished in the same transaction."""
+    INSERT_EVENTS.insert(events)
 
 
 def count_ended(ended: Iterable[tuple[UUID, datetime]]) -> None:
@@ -163,12 +171,10 @@ def count_ended(ended: Iterable[tuple[UUID, datetime]]) -> None:
     by_deployment: dict[UUID, list[datetime]] = {}
     for deployment_id, completed_at in ended:
         by_deployment.setdefault(deployment_id, []).append(completed_at)
-    for deployment_id in sorted(by_deployment):
-        times = by_deployment[deployment_id]
-        Deployment.objects.filter(id=deployment_id).update(
-            execution_count=F("execution_count") + len(times),
-            last_execution_at=Greatest(Coalesce("last_execution_at", Value(max(times))), Value(max(times))),
-        )
+    COUNT_ENDED.run_each(
+        {"id": deployment_id, "execution_count": len(times), "last_execution_at": max(times)}
+        for deployment_id, times in sorted(by_deployment.items())
+    )
 
 
 def lock_rows(executions: Collection[UUID], deployments: Collection[UUID]) -> None:
@@ -193,7 +199,7 @@ def renew(fences: Iterable[Fence]) -> dict[UUID, str | None]:
     with transaction.atomic():
         free = _fenced(held).select_for_update(skip_locked=True, of=("self",)).order_by("id")
         ids = list(free.values_list("id", flat=True))
-        _fenced(held).filter(id__in=ids).update(lease_expires_at=_lease())
+        _fenced(held).filter(id__in=ids).update(lease_expires_at=lease())
     rows = _fenced(held).values_list("id", "cancel_requested_at", "cancel_requested_by")
     return {execution_id: by if asked_at is not None else None for execution_id, asked_at, by in rows}
 
@@ -352,13 +358,12 @@ def _within_concurrency(limited: Mapping[UUID, list[UUID]]) -> list[UUID]:
     return fitting
 
 
-def _claimable() -> Q:
-    return Q(
-        Q(next_run_at__isnull=True) | Q(next_run_at__lte=Now()),
-        Q(deadline_at__isnull=True) | Q(deadline_at__gt=Now()),
-        status=ExecutionLog.Status.QUEUED,
-        cancel_requested_at__isnull=True,
-    )
+def _in_order(by_fence: Mapping[Fence, T]) -> list[tuple[Fence, T]]:
+    return sorted(by_fence.items(), key=lambda item: item[0].execution_id)
+
+
+def _row_of(fence: Fence) -> dict[str, object]:
+    return {"id": fence.execution_id, "attempt": fence.attempt, "lease_owner": fence.owner}
 
 
 def _fenced(fences: Iterable[Fence]) -> QuerySet[ExecutionLog]:
@@ -384,7 +389,3 @@ def _new_seqs(seqs: Mapping[Fence, int]) -> Case | Value:
         return Value(next(iter(seqs.values())))
     whens = (When(id=fence.execution_id, then=Value(seq)) for fence, seq in seqs.items())
     return Case(*whens, default=F("seq"), output_field=PositiveIntegerField())
-
-
-def _lease() -> CombinedExpression:
-    return Now() + timedelta(seconds=settings.ENVIRONMENT.lease_seconds)

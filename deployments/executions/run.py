@@ -14,6 +14,7 @@ from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
 from deployments.models import ExecutionLog
+from deployments.prepared_statements import PreparedRead
 from designs.providers import models_to_run
 from designs.versions import parse_version
 from executor.budget import ExecutionBudget
@@ -50,6 +51,12 @@ _COLUMNS = (
     "started_at",
     "deadline_at",
 )
+_QUEUED = PreparedRead(
+    ExecutionLog,
+    lambda slot: ExecutionLog.objects.filter(
+        id=slot("id"), attempt=slot("attempt"), status=ExecutionLog.Status.QUEUED
+    ).only(*_COLUMNS),
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +71,11 @@ class LoadedExecution:
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
-    queued = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
-    # The version's document may be large, and this process has probably parsed it already: it is left out.
-    row = queued.select_related("version").only(*_COLUMNS, "version__id").order_by().first()
+    row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
     recorded = read_recorded(execution_id) if row.attempt > 0 else []
-    design = parse_version(row.version)
+    design = parse_version(row.version_id)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
 
@@ -218,7 +223,7 @@ class ExecutionRun:
             result_data=result_data,
             error=error,
             error_code=code,
-            error_detail=detail,
+            error_detail=detail or {},
             usage=usage.counts(),
             cost=usage.cost,
         )

@@ -24,6 +24,8 @@ from deployments.live.announcements import WORKERS_GROUP, channel_layer
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+#: So many heartbeats long a worker that was cut off from the database reaps nothing: the others were cut off too.
+QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
 
@@ -39,6 +41,7 @@ class Worker:
         self._is_draining = False
         self._idle = asyncio.Event()
         self._renewed_at = time.monotonic()
+        self._reaps_from = self._renewed_at
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -129,12 +132,20 @@ class Worker:
     async def _renew(self) -> None:
         runs = [run for run in self._runs.values() if run.holds_lease]
         held = await in_database_thread(lifecycle.renew, [run.fence for run in runs])
-        self._renewed_at = time.monotonic()
+        self._note_renewal()
         for run in runs:
             if run.fence.execution_id not in held:
                 run.release()
             elif (cancelled_by := held[run.fence.execution_id]) is not None:
                 run.cancel(cancelled_by)
+
+    def _note_renewal(self) -> None:
+        now, heartbeat = time.monotonic(), settings.ENVIRONMENT.heartbeat_seconds
+        if now - self._renewed_at > QUIET_HEARTBEATS * heartbeat:
+            # After an outage every lease is over. Who is alive renews its own within a heartbeat: whoever reaped at
+            # once would take executions from workers that are at work on them.
+            self._reaps_from = now + QUIET_HEARTBEATS * heartbeat
+        self._renewed_at = now
 
     async def _sweep(self) -> None:
         """Find what was lost or is due. Every worker does it, and it needs neither beat nor the broker."""
@@ -144,7 +155,8 @@ class Worker:
             try:
                 if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
                     await self._renew()  # after an outage: our own leases first, or we would reap ourselves
-                await in_database_thread(lifecycle.reap)
+                if time.monotonic() >= self._reaps_from:
+                    await in_database_thread(lifecycle.reap)
                 if not self._is_draining:
                     await in_database_thread(dispatch_due, capacity)
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away

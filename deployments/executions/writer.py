@@ -218,14 +218,13 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
     """
     claims = [write for write in batch if write.claimed_at is not None]
     with transaction.atomic():
-        if len(batch) > 1:
-            _lock(batch, claims)
+        _lock(batch, claims)
         lost = _claim(claims)
         kept = [write for write in batch if write.fence.execution_id not in lost]
         _advance([write for write in kept if write.claimed_at is None and write.ending is None])
         endings = [write for write in kept if write.ending is not None]
-        _finish(sorted(endings, key=lambda write: write.fence.execution_id))
-        ExecutionEvent.objects.bulk_create([event for write in kept for event in write.events])
+        _finish(endings)
+        lifecycle.record([event for write in kept for event in write.events])
         lifecycle.count_ended(
             (write.deployment_id, write.ending.completed_at)
             for write in endings
@@ -235,10 +234,15 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
 
 
 def _lock(batch: Sequence[Write], claims: Sequence[Write]) -> None:
-    running = [write.fence.execution_id for write in batch if write.claimed_at is None]
-    counting = [write.deployment_id for write in claims if write.is_limited]
-    deployments = {*counting, *(write.deployment_id for write in batch if write.ending)} if counting else set()
-    lifecycle.lock_rows(running, [deployment_id for deployment_id in deployments if deployment_id is not None])
+    """Claims that count lock their deployments before the executions that end with them are: all are locked first.
+
+    Nobody else who holds a running row of ours waits for another, and so all other batches need no such order.
+    """
+    counting = {write.deployment_id for write in claims if write.is_limited}
+    if counting and len(batch) > 1:
+        running = [write.fence.execution_id for write in batch if write.claimed_at is None]
+        deployments = counting | {write.deployment_id for write in batch if write.ending}
+        lifecycle.lock_rows(running, [deployment_id for deployment_id in deployments if deployment_id is not None])
 
 
 def _claim(claims: Sequence[Write]) -> set[UUID]:
@@ -264,7 +268,7 @@ def _is_result(event: ExecutionEvent) -> bool:
     return event.type in RESULT_TYPES
 
 
-def _finish(endings: Sequence[Write]) -> None:
-    for write in endings:
-        if write.ending is not None and not lifecycle.finish(write.fence, write.seq, write.ending):
-            raise FenceLost
+def _finish(writes: Sequence[Write]) -> None:
+    endings = {write.fence: (write.seq, write.ending) for write in writes if write.ending is not None}
+    if not lifecycle.finish(endings):
+        raise FenceLost

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
-from deployments.live.announcements import channel_layer, group_of
+from deployments.live.announcements import ENDS_GROUP, channel_layer, group_of
 
 log = logging.getLogger(__name__)
 
@@ -51,19 +51,36 @@ class Hub:
         self._subscriptions: dict[UUID, set[Subscription]] = {}
         self._joins: dict[UUID, asyncio.Task[bool]] = {}
         self._channel: str | None = None
+        self._hears_ends = False
         self._listener: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def subscribe(self, execution_id: UUID) -> AsyncIterator[Subscription]:
         """Hear of the execution from here on. What was before has to be read from the database afterwards."""
+        async with self.subscribe_to_end(execution_id) as subscription:
+            await self._join(execution_id)
+            yield subscription
+
+    @asynccontextmanager
+    async def subscribe_to_end(self, execution_id: UUID) -> AsyncIterator[Subscription]:
+        """Hear of the execution's end alone, from here on."""
         subscription = Subscription()
         self._subscriptions.setdefault(execution_id, set()).add(subscription)
         try:
-            await self._join(execution_id)
+            await self._hear_ends()
             yield subscription
         finally:
             await self._leave(execution_id, subscription)
+
+    async def _hear_ends(self) -> None:
+        if self._hears_ends:
+            return
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self._open()
+        except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: who waits polls instead
+            log.debug("The channel layer cannot be heard: %s", error)
 
     async def _join(self, execution_id: UUID) -> None:
         # Everyone who comes while the group is being joined waits for that too: looking at the database before would
@@ -105,6 +122,9 @@ class Hub:
             if self._channel is None:
                 self._channel = await channel_layer().new_channel()
                 self._listener = asyncio.create_task(self._listen(self._channel))
+            if not self._hears_ends:
+                await channel_layer().group_add(ENDS_GROUP, self._channel)
+                self._hears_ends = True
             return self._channel
 
     async def _listen(self, channel: str) -> None:

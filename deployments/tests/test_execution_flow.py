@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import connections
 
 from access.models import Team
-from bench.mock_provider import MockProvider, Reply, serve_in_thread
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
 from deployments.executions.run import LoadedExecution, load_execution
@@ -33,6 +32,7 @@ from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
 from designs.models import ProviderAccount
+from orchestration_site.proving.mock_provider import MockProvider, Reply, serve_in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration_site.environment import BASE_DIR
-from orchestration_site.tests.servers import ServerMissing, create_database, find_redis, run_postgres
+from orchestration_site.proving.servers import ServerMissing, create_database, find_redis, run_postgres
 
 Command = tuple[str, ...]
 BIN = Path(sys.executable).parent

@@ -1,6 +1,7 @@
 """What the factories of the settings make of their URLs."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,23 @@ from orchestration_site import factories
 def test_a_redis_is_given_two_seconds_to_connect_and_to_answer() -> None:
     [host] = factories.channel_layers("redis://one:6379/0")["default"]["CONFIG"]["hosts"]
     assert host == {"address": "redis://one:6379/0", "socket_connect_timeout": 2, "socket_timeout": 2}
+
+
+def test_an_operators_own_options_of_postgres_win(tmp_path: Path) -> None:
+    url = "postgres://one@two:5432/three?options=-c%20statement_timeout%3D9s"
+    options = factories.database(url, data_dir=tmp_path, pool=7, prepares=True)["OPTIONS"]
+    assert options["options"] == "-c statement_timeout=9s"
+    assert (options["pool"]["max_size"], options["prepare_threshold"]) == (7, 3)
+
+
+def test_statements_are_not_prepared_behind_a_pooler_that_cannot(tmp_path: Path) -> None:
+    options = factories.database("postgres://one@two/three", data_dir=tmp_path, pool=7, prepares=False)["OPTIONS"]
+    assert options["prepare_threshold"] is None
+
+
+def test_a_session_that_idles_in_a_transaction_is_ended_by_the_server(tmp_path: Path) -> None:
+    options = factories.database("postgres://one@two/three", data_dir=tmp_path, pool=7, prepares=True)["OPTIONS"]
+    assert "idle_in_transaction_session_timeout=30s" in options["options"]
 
 
 async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(

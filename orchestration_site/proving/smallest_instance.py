@@ -1,6 +1,7 @@
 """The smallest JSON value that satisfies a JSON Schema, for the schemas that agents and patterns write."""
 
 import math
+from typing import cast
 
 from executor.json_types import Json, JsonObject
 
@@ -43,10 +44,8 @@ def _follow(reference: str, root: JsonObject) -> JsonObject:
     found: Json = root
     for step in reference.removeprefix("#").strip("/").split("/"):
         if step:
-            assert isinstance(found, dict)
-            found = found[step.replace("~1", "/").replace("~0", "~")]
-    assert isinstance(found, dict)
-    return found
+            found = cast(JsonObject, found)[step.replace("~1", "/").replace("~0", "~")]
+    return cast(JsonObject, found)
 
 
 def _merge(one: JsonObject, other: JsonObject) -> JsonObject:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.smallest_instance import smallest_instance
+from orchestration_site.proving.smallest_instance import smallest_instance
 
 Fault = Literal["none", "stall", "cut", "garbage"]
 Tokens = tuple[int, int]

@@ -7,8 +7,8 @@ import aiohttp
 import jsonschema
 import pytest
 
-from bench.mock_provider import ChatRequest, InOrder, MockProvider, Reply, serve_in_thread
-from bench.smallest_instance import smallest_instance
+from orchestration_site.proving.mock_provider import ChatRequest, InOrder, MockProvider, Reply, serve_in_thread
+from orchestration_site.proving.smallest_instance import smallest_instance
 
 
 def chat(model: str = "mock", text: str = "Hello", **extra: Any) -> dict[str, Any]:

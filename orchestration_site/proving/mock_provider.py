@@ -1,22 +1,23 @@
 """A server that speaks OpenAI's Chat Completions over real HTTP and misbehaves as it is told.
 
-In a test: `async with MockProvider(script=...) as server: server.base_url`. Beside blocking code:
-`with serve_in_thread(...) as server`. From a shell: `python -m bench.mock_provider --port 0 --latency 0.2`, which
-prints its URL. Its own cost is part of what the bench measures, so it stands on a bare `asyncio.Protocol`.
+On an event loop: `async with MockProvider(script=...) as server: server.base_url`. Beside blocking code:
+`with serve_in_thread(...) as server`. From a shell: `python -m orchestration_site.proving.mock_provider --latency 0.2`,
+which prints its URL. Its own cost is part of what the bench measures, so it stands on a bare `asyncio.Protocol`.
 """
 
 import argparse
 import asyncio
 import inspect
 import json
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from bench.mock_replies import (
+from orchestration_site.proving.mock_replies import (
     ChatRequest,
     InOrder,
     Reply,
@@ -77,7 +78,8 @@ class MockProvider:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
+        if self._server is None:
+            return
         self._server.close()
         for connection in list(self._connections):
             connection.abort()
@@ -85,7 +87,8 @@ class MockProvider:
 
     async def until(self, reached: Callable[[Counters], bool], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's bound
         """Wait until the counters satisfy `reached`. Raises `TimeoutError`. On the server's own loop only."""
-        assert self._changed is not None
+        if self._changed is None:
+            raise RuntimeError("The mock provider does not serve yet.")
         async with asyncio.timeout(timeout):
             while not reached(self.counters):
                 self._changed.clear()
@@ -146,8 +149,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._server._connections.add(self)  # noqa: SLF001 - one mechanism in two classes
         self._server.counters.connections += 1
 
@@ -272,7 +274,8 @@ class _Connection(asyncio.Protocol):
 
 async def _serve(port: int, latency: float, host: str) -> None:
     async with MockProvider(latency=latency, port=port, host=host) as server:
-        print(server.base_url, flush=True)
+        sys.stdout.write(f"{server.base_url}\n")
+        sys.stdout.flush()
         await asyncio.Event().wait()
 
 
