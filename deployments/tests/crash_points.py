@@ -47,7 +47,7 @@ from deployments.executions import lifecycle  # noqa: E402
 from deployments.executions.publisher import Publisher  # noqa: E402
 from deployments.tests.crash_plan import Plan, Point  # noqa: E402
 from orchestration_site.celery import app  # noqa: E402
-from orchestration_site.tests.sites import commands_of_roles  # noqa: E402
+from orchestration_site.proving.processes import MANAGE, commands_of_roles  # noqa: E402
 
 OURS = ("access.", "deployments.", "designs.", "rest.", "orchestration_site.")
 WRITES = re.compile(r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE)\b", re.IGNORECASE | re.DOTALL)
@@ -155,9 +155,10 @@ def watch_commits(watch: Watch) -> None:
 
 def _note_parts(doing: Doing) -> None:
     def noted(name: str, transition: Callable[..., Any]) -> Callable[..., Any]:
-        def transition_noted(*args: Any, **kwargs: Any) -> Any:
-            doing.parts.append(name)
-            return transition(*args, **kwargs)
+        def transition_noted(subject: Any, *args: Any, **kwargs: Any) -> Any:
+            if subject:  # of no execution it is none
+                doing.parts.append(name)
+            return transition(subject, *args, **kwargs)
 
         return transition_noted
 
@@ -231,10 +232,11 @@ def become(role: str, port: int, log: str, plan: str) -> None:
     watch = Watch(Path(plan))
     watch_commits(watch)
     watch_messages(watch)
-    if role == "serve":
-        execute_from_command_line(["manage.py", "serve"])
+    command = [*MANAGE, "serve"] if role == "serve" else commands_of_roles(port)[role]
+    if command[0] == sys.executable:
+        execute_from_command_line(command[1:])
         return
-    sys.argv = commands_of_roles(port)[role]
+    sys.argv = command
     if role == "web":
         uvicorn.main.main()
     else:

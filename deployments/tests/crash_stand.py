@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from bench.mock_provider import ChatRequest
 from deployments.tests.crash_books import Books
 from deployments.tests.crash_plan import Plan, Point
 from orchestration_site.environment import BASE_DIR
+from orchestration_site.proving.mock_provider import ChatRequest
 
 PATIENCE = 60.0
 PAUSE = 0.01

@@ -114,7 +114,7 @@ class WaitingCall(Story):
     """A caller waits for its result. In one process it leads past everything that an execution takes."""
 
     name = "call, and wait"
-    covers = f"^(?!{RENEWAL})"
+    covers = r"key_use|start\.|^hint|^publish|^message|^acknowledge|commit_writes"
 
     def prepare(self) -> None:
         self.stand.books.run("UPDATE deployments_apikey SET last_used_at = NULL")
@@ -210,7 +210,7 @@ class Running(Story):
 
     name = "run"
     victims = ("worker",)
-    covers = f"^(?!{RENEWAL})"
+    covers = r"^message|^acknowledge|commit_writes"
 
     def prepare(self) -> None:
         self.calls = [Call(PAIR, "respond-async")]

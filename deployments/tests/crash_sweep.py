@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.mock_provider import serve_in_thread
 from deployments.tests.crash_books import ENDED
 from deployments.tests.crash_plan import Point
 from deployments.tests.crash_sites import Servers, build_sites
 from deployments.tests.crash_stand import Models, NotInTime, Stand, eventually
 from deployments.tests.crash_stories import STORIES, Call, Story, as_uuid
-from orchestration_site.tests.servers import run_postgres, run_redis
+from orchestration_site.proving.mock_provider import serve_in_thread
+from orchestration_site.proving.servers import run_postgres, run_redis
 
 STANDS = 6
 #: Nothing more is passed when nothing was for so long.
