@@ -23,11 +23,15 @@ EventType = Literal[
     "agent.retrying",
     "agent.completed",
     "agent.failed",
+    "agent.reusable",
     "decision",
 ]
 
 #: The types that end a checkpoint: one of these under a key is that key's result, and there is never a second.
 RESULT_TYPES: frozenset[EventType] = frozenset({"agent.completed", "agent.failed", "decision"})
+
+#: The member of a payload that says: this was taken over from another execution, and is not charged to this one.
+REUSED = "reused"
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Event:
     agent: str | None = None
     key: str | None = None
     payload: JsonObject = field(default_factory=dict)
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether another execution paid for what this is about."""
+        return REUSED in self.payload
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,9 @@ class DatabaseJournal:
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
 
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._past.reusable(key)
+
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._unfinished
 
