@@ -151,7 +151,7 @@ def _marked(event: Event, event_type: EventType, execution_id: str, at: datetime
 # What is kept of a record while it is gone through
 
 
-@dataclass
+@dataclass(eq=False)
 class _Call:
     """One agent call with its repairs, by the positions of what is recorded of it. `offers` have not become results."""
 

@@ -69,7 +69,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     row = queued.select_related("version").only(*_COLUMNS, "version__id").order_by().first()
     if row is None:
         return None
-    recorded = read_recorded(execution_id) if row.attempt > 0 else []
+    recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
     design = parse_version(row.version)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -238,6 +239,18 @@ class TestAnswersOfBlocksThatRunAgain:
         assert first.result.status == "failed"
         again = first.again(answer=answer)
         assert again.requests == ["b/synthesis/0/mo"]
+
+    def test_the_failure_that_a_block_names_is_never_history(self) -> None:
+        """Beside the call that fails the block another one of its agent may come in: a manager judges two at once."""
+        first = Execution(alone("sequential", ANN, BOB), failing=["b/turn/0/bob"])
+        of_ann = [replace(entry.event, agent="Bob") for entry in first.events if entry.event.agent == "Ann"]
+        others = [entry.event for entry in first.events if entry.event.agent != "Ann"]
+        assert [event.type for event in others[-2:]] == ["agent.failed", "block.failed"]
+        events = [*others[:-1], *of_ann, others[-1]]
+        reuse = select_reuse(
+            first.design, [RecordedEvent(event, place) for place, event in enumerate(events)], "failed"
+        )
+        assert {events[place].key for place in reuse.offered} == {"b/turn/0/ann"}
 
     def test_another_answer_upstream_leaves_the_old_ones_lying(self) -> None:
         default = {"on_error": "continue", "default_output": "a default"}
