@@ -210,7 +210,7 @@ class RerunRequest(StrictSerializer):
                 max_length=100,
                 initial="failed",
                 help_text="`start`: everything runs again. `failed`: what has no good result, and what comes after it."
-                " Or the id of a block: that one, and all that come after it. The two words win over blocks of such ids.",
+                " Or the id of a block: that one, and all that come after it. The two words win over such ids.",
             ),
             **super().get_fields(),
         }
