@@ -8,7 +8,7 @@ from deployments.executions.start import Idempotency, Started, find_replay, star
 from deployments.input_schemas import input_schema_of
 from deployments.models import ExecutionEvent, ExecutionLog
 from designs.versions import parse_version
-from executor.errors import InvalidInput
+from executor.errors import InvalidInput, MalformedDesign
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
 from executor.reuse import START, Reuse, select_reuse
@@ -86,7 +86,11 @@ def _check_input(parent: ExecutionLog, input_data: JsonObject) -> None:
 
 
 def _select(parent: ExecutionLog, start_from: str) -> Reuse:
-    design = parse_version(parent.version)
+    try:
+        design = parse_version(parent.version)
+    except MalformedDesign as error:
+        message = f"This version of the design cannot be read any more, so it runs no more: {error}"
+        raise RerunRefused(message, code="version-unreadable") from None
     if start_from == START:
         return select_reuse(design, (), START)
     # Where results are missing that there were, they would be paid for a second time, without anybody having been told.
