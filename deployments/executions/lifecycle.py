@@ -81,11 +81,12 @@ class Ending:
     cost: Decimal | None = None
 
 
-def accept(execution: ExecutionLog) -> None:
-    """Insert the queued row and its first event; to be called inside the accepting transaction."""
+def accept(execution: ExecutionLog, *, about: JsonObject | None = None) -> None:
+    """Insert the queued row and its first event, which says `about` too; inside the accepting transaction."""
     execution.status = ExecutionLog.Status.QUEUED
     execution.seq = 1
     payload: JsonObject = {"trigger_type": execution.trigger_type, "triggered_by": execution.triggered_by}
+    payload |= about or {}
     first = ExecutionEvent(
         execution_id=execution.id, seq=1, type="execution.accepted", payload=payload, at=execution.created_at
     )

@@ -75,7 +75,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
-    recorded = read_recorded(execution_id) if row.attempt > 0 else []
+    recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
     design = parse_version(row.version_id)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
