@@ -16,8 +16,9 @@ from deployments.input_schemas import input_schema_of
 from deployments.limits import LIMIT_FIELDS, LimitFields
 from deployments.models import Deployment, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment, unschedule_deployment
+from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.firing import fire_due
-from deployments.scheduling.validation import InvalidSchedule, ScheduleFields, checked_schedule, input_problems
+from deployments.scheduling.validation import ScheduleFields, checked_schedule, input_problems
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.versions import freeze_version
 from executor.errors import InvalidDesign, Problem

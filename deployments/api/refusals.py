@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from deployments.deploying import DeploymentGone, EndpointTaken, RevisionChanged, UnknownVersion
 from deployments.endpoint_path import InvalidEndpointPath
 from deployments.limits import InvalidLimits
-from deployments.scheduling.validation import InvalidSchedule
+from deployments.scheduling.errors import InvalidSchedule
 from executor.errors import InvalidDesign, MalformedDesign, Problem
 from rest.problems import ApiProblem, FieldError, invalid
 

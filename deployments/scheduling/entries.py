@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
 from deployments.models import Deployment, ScheduleConfig
-from deployments.scheduling.cron import Cron, parse_cron
+from deployments.scheduling.cron import Cron
 from deployments.scheduling.times import Timetable
 
 #: The task of our entries.
@@ -93,9 +93,12 @@ def _kinds_of(schedule: ScheduleConfig) -> list[dict[str, Any]]:
         return [{"interval": IntervalSchedule.objects.get_or_create(**every)[0]}]
     if schedule.cron_expression is None:
         return []
-    cron = parse_cron(schedule.cron_expression, day_match=schedule.day_match)
+    timetable = Timetable.of(schedule)
+    cron = timetable.cron
+    if cron is None:
+        return []
     crons = [cron]
-    if cron.restricts_both_days and schedule.day_match == "or":
+    if cron.restricts_both_days and timetable.day_match == "or":
         crons = [_with(cron, day_of_week="*"), _with(cron, day_of_month="*")]
     return [{"crontab": _crontab(each, schedule.timezone)} for each in crons]
 

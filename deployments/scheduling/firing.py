@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from math import inf
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import transaction
@@ -26,7 +26,7 @@ from deployments.prepared_statements import PreparedUpdate
 from deployments.scheduling.entries import names_of_entries
 from deployments.scheduling.failing import is_failing, pause_broken, pause_when_failing
 from deployments.scheduling.followers import cancel_previous
-from deployments.scheduling.policies import MAX_CAUGHT_UP, Decision, Open, decide
+from deployments.scheduling.policies import MAX_CAUGHT_UP, CatchUp, Decision, Open, Overlap, decide
 from deployments.scheduling.times import Timetable
 
 log = logging.getLogger(__name__)
@@ -123,9 +123,9 @@ def _plan(schedules: Sequence[ScheduleConfig], now: datetime) -> _Batch:
         decisions = decide(
             due,
             now=now,
-            catch_up=schedule.catch_up,
+            catch_up=cast(CatchUp, schedule.catch_up),
             window=timedelta(seconds=schedule.catch_up_window_seconds),
-            overlap=schedule.overlap,
+            overlap=cast(Overlap, schedule.overlap),
             open_runs=open_runs.get(schedule.id, Open()),
             take=due.index(following) if following in due else None,
         )

@@ -1,6 +1,7 @@
 """What is due fires, once; every scheduled time while a schedule is in force has one row, ran or skipped and why."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -62,7 +63,8 @@ def test_a_time_that_is_due_makes_one_execution_and_moves_the_schedule_on() -> N
 
 def test_what_is_fired_is_published_after_the_commit(django_capture_on_commit_callbacks) -> None:  # type: ignore[no-untyped-def]
     schedule = make_schedule(after=last_minute() - timedelta(seconds=1))
-    with patch.object(firing.publisher, "publish") as publish, django_capture_on_commit_callbacks(execute=True):
+    publisher = "deployments.executions.publisher.publisher.publish"
+    with patch(publisher) as publish, django_capture_on_commit_callbacks(execute=True):
         fire_due()
         publish.assert_not_called()
     publish.assert_called_once_with(rows(schedule)[0].id, 0)
@@ -197,7 +199,7 @@ def test_a_deployment_that_rejects_what_is_too_much_skips_the_time() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"enabled": False}, {"paused_at": timezone.now()}])
-def test_what_is_not_in_force_has_no_next_time_and_no_rows(fields: dict[str, object]) -> None:
+def test_what_is_not_in_force_has_no_next_time_and_no_rows(fields: dict[str, Any]) -> None:
     schedule = make_schedule(after=last_minute() - 5 * MINUTE, **fields)
     assert fire_due() == 0
     assert (schedule.next_occurrence_at, seconds_until_next()) == (None, None)
