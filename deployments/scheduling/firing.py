@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 SCHEDULES_AT_ONCE = 250
 #: A second's schedule that nobody fired for a week has 600,000 times: so many are seen to at once.
 TIMES_AT_ONCE = 2_000
+#: A transaction takes no more schedules once it has so many rows.
+ROWS_AT_ONCE = 5_000
 UNFINISHED = (ExecutionLog.Status.QUEUED, ExecutionLog.Status.RUNNING)
 
 _ADVANCE = PreparedUpdate(
@@ -108,6 +110,8 @@ def _plan(schedules: Sequence[ScheduleConfig], now: datetime) -> _Batch:
     batch = _Batch()
     open_runs, places = _open_runs(schedules), _free_places(schedules)
     for schedule in schedules:
+        if len(batch.executions) >= ROWS_AT_ONCE:
+            break
         if schedule.id not in places:
             continue  # its deployment is being changed, and counts no more: the next tick fires it
         if is_failing(schedule):  # as a rule the worker that saw the last failure has paused it

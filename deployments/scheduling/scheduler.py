@@ -34,12 +34,24 @@ class DeploymentScheduler(DatabaseScheduler):  # type: ignore[misc] # it ships n
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._leads_until = self._asks_at = float("-inf")
+        self._is_set_up = False
         super().__init__(*args, **kwargs)
+
+    def setup_schedule(self) -> None:
+        """Put the entries of Celery's own into the tables; at a later tick when the database is away."""
+        try:
+            super().setup_schedule()
+            self._is_set_up = True
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("Beat's tables cannot be read yet: %s", error)
+            close_old_connections()
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Fire what is due; the seconds until the next call. An outage of the database ends no beat."""
         close_old_connections()
         try:
+            if not self._is_set_up:
+                self.setup_schedule()
             fire_due()
             until_next = seconds_until_next()
             pause = LONGEST_PAUSE_SECONDS if until_next is None else min(max(until_next, 0.0), LONGEST_PAUSE_SECONDS)
