@@ -5,6 +5,7 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
+from celery import current_app
 from django.db import OperationalError
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
@@ -16,7 +17,6 @@ from deployments.scheduling.entries import FIRE_SCHEDULE
 from deployments.scheduling.scheduler import DeploymentScheduler
 from deployments.scheduling.tasks import fire_schedule
 from deployments.tests.builders import make_deployment, make_schedule
-from orchestration_site.celery import app
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def connections_stay_open() -> Iterator[None]:
 
 
 def make_beat() -> DeploymentScheduler:
-    return DeploymentScheduler(app=app)
+    return DeploymentScheduler(app=current_app)
 
 
 def make_entry(name: str, **fields: object) -> PeriodicTask:
@@ -66,7 +66,7 @@ def test_our_entries_are_not_run_by_the_stock_tick_and_foreign_ones_are() -> Non
     names = {entry.task for entry in make_beat().schedule.values()}
     assert FIRE_SCHEDULE not in names
     assert "their.task" in names
-    stock = {entry.task for entry in DatabaseScheduler(app=app).schedule.values()}
+    stock = {entry.task for entry in DatabaseScheduler(app=current_app).schedule.values()}
     assert FIRE_SCHEDULE in stock, "a stock beat would run them, too"
 
 
@@ -75,7 +75,7 @@ def test_an_entry_of_a_fixed_hour_is_loaded_whatever_the_hour() -> None:
     crontab = CrontabSchedule.objects.create(minute="0", hour=str(far), timezone="UTC")
     PeriodicTask.objects.create(name="nightly", task="their.task", crontab=crontab)
     assert "nightly" in make_beat().schedule
-    stock = DatabaseScheduler(app=app)
+    stock = DatabaseScheduler(app=current_app)
     assert "nightly" not in stock.schedule or far == 4, "the stock scheduler leaves it out, and runs it a day late"
 
 
