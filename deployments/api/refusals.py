@@ -9,7 +9,7 @@ from deployments.executions.rerunning import RerunRefused
 from deployments.executions.reused import ParentGone
 from deployments.executions.start import ConcurrencyLimitReached, IdempotencyConflict
 from deployments.limits import InvalidLimits
-from deployments.scheduling.validation import InvalidSchedule
+from deployments.scheduling.errors import InvalidSchedule
 from executor.errors import CannotRerun, InvalidDesign, InvalidInput, MalformedDesign, Problem
 from rest.problems import ApiProblem, FieldError, invalid
 

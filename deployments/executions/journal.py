@@ -33,6 +33,7 @@ class DatabaseJournal:
         seq: int,
         deployment_id: UUID | None,
         is_limited: bool,
+        schedule_id: UUID | None = None,
         started_at: datetime,
         recorded: Iterable[RecordedEvent],
         writer: GroupCommitWriter,
@@ -40,6 +41,7 @@ class DatabaseJournal:
         self._fence = fence
         self._seq = seq
         self._deployment_id = deployment_id
+        self._schedule_id = schedule_id
         self._is_limited = is_limited
         self._claimed_at: datetime | None = started_at
         self._writer = writer
@@ -109,6 +111,7 @@ class DatabaseJournal:
             events=(event_row(self._fence.execution_id, seq, event),),
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             is_last_resort=True,
         )
@@ -124,6 +127,7 @@ class DatabaseJournal:
             claimed_at=self._claimed_at,
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             releases=releases,
         )

@@ -42,6 +42,7 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
 _COLUMNS = (
     "team_id",
     "deployment_id",
+    "schedule_id",
     "version_id",
     "input_data",
     "limits",
@@ -97,6 +98,7 @@ class ExecutionRun:
             fence=self.fence,
             seq=row.seq,
             deployment_id=row.deployment_id,
+            schedule_id=row.schedule_id,
             is_limited=row.is_limited,
             started_at=self._started_at,
             recorded=loaded.recorded,

@@ -1,6 +1,7 @@
 """Rows for tests: a design, its version, a deployment of it, an execution."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from itertools import pairwise
 from string import ascii_lowercase
 from typing import Any
@@ -10,7 +11,8 @@ from django.utils import timezone
 from access.models import Team
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
-from deployments.models import Deployment, ExecutionLog
+from deployments.models import Deployment, ExecutionLog, ScheduleConfig
+from deployments.scheduling.entries import schedule_deployment
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.json_types import Json, JsonObject
 
@@ -92,3 +94,14 @@ def make_queued(deployment: Deployment | None = None, **fields: Any) -> Executio
     )
     lifecycle.accept(execution)
     return execution
+
+
+def make_schedule(
+    deployment: Deployment | None = None, *, after: datetime | None = None, **fields: Any
+) -> ScheduleConfig:
+    """A schedule in force since `after`, by default since now; every minute unless `fields` say otherwise."""
+    if not {"cron_expression", "interval_seconds"} & set(fields):
+        fields["interval_seconds"] = 60
+    schedule = ScheduleConfig.objects.create(deployment=deployment or make_deployment(), **fields)
+    schedule_deployment(schedule=schedule, after=after or timezone.now())
+    return schedule
