@@ -27,9 +27,11 @@ def database(url: str, *, data_dir: Path, pool: int, prepares: bool) -> dict[str
     settings: dict[str, Any] = dict(dj_database_url.parse(url))
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         return _sqlite(Path(settings["NAME"]))
+    settings["ENGINE"] = "orchestration_site.postgresql"
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     ours = POSTGRES_OPTIONS | {
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
+        # The pool tries to reconnect ever more rarely, until its timeout: then whoever asks makes it try at once.
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 10, "reconnect_timeout": 5},
         # The server then plans once a connection what it is asked again and again.
         "prepare_threshold": 3 if prepares else None,
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
@@ -41,6 +42,7 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
 _COLUMNS = (
     "team_id",
     "deployment_id",
+    "schedule_id",
     "version_id",
     "input_data",
     "limits",
@@ -74,7 +76,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
-    recorded = read_recorded(execution_id) if row.attempt > 0 else []
+    recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
     design = parse_version(row.version_id)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
@@ -96,6 +98,7 @@ class ExecutionRun:
             fence=self.fence,
             seq=row.seq,
             deployment_id=row.deployment_id,
+            schedule_id=row.schedule_id,
             is_limited=row.is_limited,
             started_at=self._started_at,
             recorded=loaded.recorded,
@@ -115,9 +118,7 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            await self._run()
-        except JournalClosed:
-            await self._give_up()
+            await self._run_or_give_up()
         except asyncio.CancelledError:
             # A second wish to stop came while the first was being recorded; the lease tells the others.
             if not (self._is_released or self._cancelled_by):
@@ -128,6 +129,12 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    async def _run_or_give_up(self) -> None:
+        try:
+            await self._run()
+        except JournalClosed:
+            await self._give_up()
 
     async def _run(self) -> None:
         try:
@@ -144,6 +151,9 @@ class ExecutionRun:
         failure = self._journal.failure
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            return
+        if isinstance(failure, OperationalError | InterfaceError):
+            log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
         message = "What this execution produced could not be stored; the server's log has the details."

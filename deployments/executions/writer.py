@@ -56,6 +56,7 @@ class Write:
     claimed_at: datetime | None = None
     ending: Ending | None = None
     deployment_id: UUID | None = None
+    schedule_id: UUID | None = None
     is_limited: bool = False
     releases: bool = False
     is_last_resort: bool = False
@@ -93,7 +94,9 @@ class GroupCommitWriter:
         self._thread.join()
 
     def submit(self, write: Write) -> "Future[None]":
-        """Queue the write; the future ends with its commit, or with why it was not kept."""
+        """Queue the write; the future ends with its commit, or with why it was not kept. It cannot be cancelled."""
+        # Whoever waits for it may be cancelled; the future must not be, or the writer could not settle it.
+        write.done.set_running_or_notify_cancel()
         with self._closing:
             if self._is_stopped:
                 write.done.set_exception(WriterStopped())
@@ -103,8 +106,12 @@ class GroupCommitWriter:
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
-            self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
-            self._commit([write for write in batch if not self._follows_a_gap(write)])
+            try:
+                self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
+                self._commit([write for write in batch if not self._follows_a_gap(write)])
+            except Exception as error:  # a worker without its writer would hold its executions for ever
+                log.exception("A batch of the journal could not be settled")
+                self._fail([write for write in batch if not write.done.done()], error)
         connection.close()
 
     def _next_batch(self) -> list[Write] | None:

@@ -6,14 +6,14 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from kombu import Connection, Queue
 
-from orchestration_site.proving.servers import PrivateServer, ServerMissing, free_port
+from orchestration_site.proving.servers import QUEUE, PrivateServer, ServerMissing, free_port
 
 #: Debian's program on PATH works for root and its own user only; what it calls works for everyone.
 SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "/usr/local/lib/rabbitmq/sbin/rabbitmq-server")
-QUEUE = "celery"
 
 
 def find_rabbitmq() -> Path:
@@ -74,6 +74,12 @@ class RabbitServer(PrivateServer):
         if self._mapper is not None:
             self._mapper.kill()
             self._mapper.wait()
+
+    def waiting(self) -> int:
+        """How many messages for workers it holds."""
+        with Connection(self.url) as connection:
+            channel: Any = connection.default_channel
+            return int(channel.queue_declare(QUEUE, passive=True).message_count)
 
     def empty(self) -> None:
         """Throw away the messages that it holds."""

@@ -9,7 +9,7 @@ from orchestration_site.proving.provider import ScriptedProvider
 from orchestration_site.proving.scenarios import Scenario
 from orchestration_site.proving.stack import Servers, Stack, run_servers, run_stack
 from orchestration_site.proving.trial import Say, Trial
-from orchestration_site.proving.verdict import Verdict
+from orchestration_site.proving.verdict import Promise, Verdict
 
 #: The provider's account in the environment of a private system.
 MODEL = "openai:proof"
@@ -31,7 +31,10 @@ def prove_alone(
     """The verdict on a new system on these servers; embedded when there are none."""
     provider = ScriptedProvider()
     with provider.serving(), run_stack(servers, provider.base_url, **variables) as stack:
-        return asyncio.run(try_on(scenario, stack, provider, seed=seed, say=say))
+        verdict = asyncio.run(try_on(scenario, stack, provider, seed=seed, say=say))
+        if verdict.broken:
+            say(f"   What its processes logged is kept in {stack.keep_logs()}")
+        return verdict
 
 
 async def try_on(scenario: Scenario, stack: Stack, provider: ScriptedProvider, *, seed: int, say: Say) -> Verdict:
@@ -50,7 +53,7 @@ async def try_on(scenario: Scenario, stack: Stack, provider: ScriptedProvider, *
             provider=provider,
         )
         try:
-            return await scenario.run(trial)
+            return await _judge(scenario, trial)
         finally:
             await asyncio.to_thread(stack.end_workers)
 
@@ -70,7 +73,15 @@ async def try_remotely(
             kill_command=kill_command,
         )
         try:
-            return await scenario.run(trial)
+            return await _judge(scenario, trial)
         finally:
             if trial.deployment_id:
                 await client.undeploy(trial.deployment_id)
+
+
+async def _judge(scenario: Scenario, trial: Trial) -> Verdict:
+    try:
+        return await scenario.run(trial)
+    except TimeoutError as what_did_not_come:
+        findings = await trial.find()
+        return scenario.verdict(trial, findings, [Promise("it goes on", kept=False, seen=str(what_did_not_come))])

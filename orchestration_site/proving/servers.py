@@ -18,13 +18,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psycopg
 import redis
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+#: Celery's own name for it.
+QUEUE = "celery"
 STARTS = 30
 SECONDS_BETWEEN_STARTS = 0.2
 #: Below what systems give to outgoing connections: a client that calls a server which is away would else sooner or
@@ -164,6 +166,9 @@ class PrivateServer(ABC):
             self._process.send_signal(number)
 
 
+S = TypeVar("S", bound=PrivateServer)
+
+
 class PostgresServer(PrivateServer):
     """PostgreSQL. What is not `durable` is quicker and loses its last commits in a crash."""
 
@@ -224,6 +229,11 @@ class RedisServer(PrivateServer):
         with redis.Redis.from_url(self.url, socket_timeout=5) as client:
             client.ping()
 
+    def waiting(self) -> int:
+        """How many messages for workers it holds."""
+        with redis.Redis.from_url(self.url) as client:
+            return int(client.llen(QUEUE))
+
     def empty(self) -> None:
         """Throw away all that it holds."""
         with redis.Redis.from_url(self.url) as client:
@@ -231,19 +241,23 @@ class RedisServer(PrivateServer):
 
 
 @contextlib.contextmanager
-def run_postgres(*, durable: bool = False) -> Iterator[str]:
-    """A PostgreSQL server in a folder that goes with it; its URL, without the name of a database."""
-    with (
-        tempfile.TemporaryDirectory(prefix="orchestration-pg-") as name,
-        PostgresServer(Path(name), durable=durable) as server,
-    ):
+def run_server(kind: type[S], **options: bool) -> Iterator[S]:
+    """A server of that kind in a folder that goes with it."""
+    with tempfile.TemporaryDirectory(prefix="orchestration-server-") as name, kind(Path(name), **options) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def run_postgres() -> Iterator[str]:
+    """A PostgreSQL server that is not durable; its URL, without the name of a database."""
+    with run_server(PostgresServer, durable=False) as server:
         yield server.url
 
 
 @contextlib.contextmanager
 def run_redis() -> Iterator[str]:
-    """A Redis server in a folder that goes with it; its URL, without the number of a database."""
-    with tempfile.TemporaryDirectory(prefix="orchestration-redis-") as name, RedisServer(Path(name)) as server:
+    """A Redis server; its URL, without the number of a database."""
+    with run_server(RedisServer) as server:
         yield server.url
 
 

@@ -5,6 +5,7 @@ A worker's name is also its key at the model provider, which so knows who calls.
 
 import contextlib
 import secrets
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -109,6 +110,13 @@ class Stack(ABC):
     def open(self) -> None:
         """Make its tables, and start what is no worker. Raises `ProcessFailed`."""
         run_manage(self.env, "setup")
+
+    def keep_logs(self) -> Path:
+        """Copy the logs of its processes to a folder that stays; that folder."""
+        kept = Path(tempfile.mkdtemp(prefix="orchestration-proving-logs-"))
+        for log in self.folder.glob("*.log"):
+            shutil.copy(log, kept)
+        return kept
 
     def stop(self) -> None:
         """End all of its processes."""

@@ -18,6 +18,7 @@ from executor.providers.accounts import DEFAULT_BASE_URLS, ENVIRONMENT_VARIABLES
 from executor.providers.registry import _KIND_MODULES
 from orchestration_site.environment import BASE_DIR, Environment
 from orchestration_site.tests.env_example import PATH, example_text
+from orchestration_site.tests.image import roles
 
 PACKAGES = ("access", "rest", "executor", "designs", "deployments", "orchestration_site")
 SOURCES = sorted(
@@ -146,6 +147,14 @@ def test_the_example_names_each_variable_once() -> None:
 
 def test_every_variable_says_what_it_is_for() -> None:
     assert [name for name, field in Environment.model_fields.items() if not field.description] == []
+
+
+def test_a_role_of_the_image_is_started_as_make_starts_it() -> None:
+    makefile = (BASE_DIR / "Makefile").read_text().replace("\\\n", " ")
+    for role, command in roles().items():
+        [recipe] = re.findall(rf"^{role}\b[^\n]*: install\n\t@(?:exec )?(.+)$", makefile, re.MULTILINE)
+        inside = recipe.replace("$(SITE)", "python manage.py").replace("$(BIN)/", "").replace("$(PORT)", "8000")
+        assert inside.replace("$(HOST)", "0.0.0.0").split() == command.split()  # noqa: S104 - as containers have to
 
 
 def test_starting_web_and_worker_imports_no_providers_sdk(tmp_path: Path) -> None:

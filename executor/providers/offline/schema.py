@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from executor.json_types import Json, JsonObject
-from executor.providers.offline_effort import Effort
+from executor.providers.offline.effort import Effort
 
 LONGEST_LIST = 20
 LONGEST_CHAIN = 20

@@ -8,9 +8,9 @@ import asyncio
 import json
 
 from executor.providers.contract import ModelAnswer, ModelRequest, TextSink, TokenUsage
-from executor.providers.offline_json import Composer
-from executor.providers.offline_prompt import read_prompt
-from executor.providers.offline_text import write_text
+from executor.providers.offline.json_answer import Composer
+from executor.providers.offline.prompt import read_prompt
+from executor.providers.offline.prose import write_text
 from executor.providers.text import clean_text
 
 BYTES_PER_TOKEN = 3
