@@ -7,6 +7,7 @@ from deployments.api.deployments import DeploymentViewSet
 from deployments.api.drafts import DraftExecutionView
 from deployments.api.executions import ExecutionViewSet
 from deployments.api.keys import KeyViewSet
+from deployments.api.schedules import SchedulePreviewView, ScheduleViewSet
 from rest.routers import UUID_PATTERN, BothSlashesRouter
 
 #: Joined with the other apps' in `orchestration_site.urls`, so that one root lists them all.
@@ -15,7 +16,19 @@ router.register("deployments", DeploymentViewSet, basename="deployment")
 router.register("executions", ExecutionViewSet, basename="execution")
 router.register("keys", KeyViewSet, basename="key")
 
+#: A schedule stands below its deployment: the method and the action of each address.
+SCHEDULE_ACTIONS = {"preview": "get", "pause": "post", "resume": "post", "run": "post"}
+
 urlpatterns = [
+    *(
+        re_path(
+            rf"^deployments/(?P<pk>{UUID_PATTERN})/schedule/{action}/?$",
+            ScheduleViewSet.as_view({method: action}),
+            name=f"deployment-schedule-{action}",
+        )
+        for action, method in SCHEDULE_ACTIONS.items()
+    ),
+    re_path(r"^schedules/preview/?$", SchedulePreviewView.as_view(), name="schedule-preview"),
     re_path(rf"^designs/(?P<design_id>{UUID_PATTERN})/execute/?$", DraftExecutionView.as_view(), name="design-execute"),
     re_path(r"^deployed/(?P<endpoint_path>.+)/openapi\.json$", EndpointOpenApiView.as_view(), name="endpoint-openapi"),
     path("deployed/<path:endpoint_path>", DeployedEndpointView.as_view(), name="endpoint"),

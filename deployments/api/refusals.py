@@ -9,7 +9,7 @@ from deployments.executions.rerunning import RerunRefused
 from deployments.executions.reused import ParentGone
 from deployments.executions.start import ConcurrencyLimitReached, IdempotencyConflict
 from deployments.limits import InvalidLimits
-from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.errors import InvalidSchedule, ScheduleGone
 from executor.errors import CannotRerun, InvalidDesign, InvalidInput, MalformedDesign, Problem
 from rest.problems import ApiProblem, FieldError, invalid
 
@@ -33,6 +33,8 @@ def refusals_as_problems() -> Iterator[None]:
         raise invalid(field_errors_of(refused.problems, below="/schedule")) from None
     except InvalidLimits as refused:
         raise invalid(field_errors_of(refused.problems, below="/limits")) from None
+    except ScheduleGone as refused:
+        raise ApiProblem(404, "no-schedule", str(refused)) from None
     except RevisionChanged as refused:
         raise ApiProblem(412, "precondition-failed", str(refused)) from None
     except DeploymentGone as refused:

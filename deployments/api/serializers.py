@@ -12,6 +12,7 @@ from deployments.keys import SCOPES
 from deployments.models import ApiKey, Deployment, ExecutionLog, ScheduleConfig
 from deployments.models.execution import NEWEST_FIRST
 from deployments.money import money_text
+from deployments.scheduling.cron import MAX_EXPRESSION_CHARACTERS
 from deployments.scheduling.validation import (
     MAX_CATCH_UP_WINDOW_SECONDS,
     MAX_INTERVAL_SECONDS,
@@ -53,16 +54,46 @@ class ScheduleSerializer(StrictSerializer):
     """A schedule. Times are ISO 8601; a time without an offset is UTC."""
 
     enabled = serializers.BooleanField(default=True)
-    cron_expression = serializers.CharField(allow_null=True, default=None, max_length=200)
-    interval_seconds = serializers.IntegerField(
-        allow_null=True, default=None, min_value=1, max_value=MAX_INTERVAL_SECONDS
+    cron_expression = serializers.CharField(
+        allow_null=True,
+        default=None,
+        allow_blank=True,  # what is wrong with it, `parse_cron` says better
+        max_length=MAX_EXPRESSION_CHARACTERS,
+        help_text="Minute, hour, day of month, month, day of week, such as `0 9 * * 1-5`; or `@daily` and its like.",
+        error_messages={
+            "invalid": "Send the expression as text, such as '0 9 * * 1-5'.",
+            "max_length": "The expression is longer than {max_length} characters. Use ranges (a-b) and steps (*/n).",
+        },
     )
-    timezone = serializers.CharField(default="UTC", max_length=64, help_text="An IANA name, such as Europe/Berlin.")
+    interval_seconds = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=MAX_INTERVAL_SECONDS,
+        help_text="In UTC, counted from start_at, else from 1970-01-01.",
+        error_messages={
+            "invalid": "Send a whole number of seconds, such as 300.",
+            "min_value": "An interval is at least one second. For no interval, send null.",
+            "max_value": "An interval is at most {max_value} seconds (366 days). For more, set cron_expression.",
+        },
+    )
+    timezone = serializers.CharField(
+        default="UTC",
+        allow_blank=True,  # it is looked up, and the sentence proposes another
+        max_length=64,
+        help_text="An IANA name, such as Europe/Berlin.",
+        error_messages={
+            "invalid": "Send an IANA name as text, such as Europe/Berlin.",
+            "null": "Send an IANA name, such as Europe/Berlin, or leave it out for UTC.",
+            "max_length": "A zone's name has at most {max_length} characters. Send one such as Europe/Berlin.",
+        },
+    )
     day_match = serializers.ChoiceField(
         choices=ScheduleConfig.DayMatch.choices,
         allow_null=True,
         default=None,
         help_text="Needed where day of month and day of week are both restricted: a day has to match both, or either.",
+        error_messages={"invalid_choice": "{input} is no choice: there are 'and' (both days), 'or' (either) and null."},
     )
     overlap = serializers.ChoiceField(choices=ScheduleConfig.Overlap.choices, default="skip")
     catch_up = serializers.ChoiceField(choices=ScheduleConfig.CatchUp.choices, default="latest")
@@ -72,10 +103,13 @@ class ScheduleSerializer(StrictSerializer):
     jitter_seconds = serializers.IntegerField(default=0, min_value=0, max_value=MAX_JITTER_SECONDS)
     pause_after_failures = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=1_000)
     input_data = JsonObjectField(default=dict)
-    next_run_at = serializers.DateTimeField(source="next_fire_at", read_only=True, allow_null=True)
+    next_run_at = serializers.DateTimeField(
+        source="next_fire_at", read_only=True, allow_null=True, help_text="Null while the schedule is not in force."
+    )
     words = serializers.SerializerMethodField(help_text="The schedule as a sentence.")
     paused_by = serializers.SerializerMethodField()
     paused_reason = serializers.SerializerMethodField()
+    paused_at = serializers.DateTimeField(read_only=True, allow_null=True)
 
     def get_words(self, schedule: ScheduleConfig) -> str | None:
         return words_of(schedule)

@@ -27,7 +27,14 @@ DAYS_IN_MONTH: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 MAX_EXPRESSION_CHARACTERS: Final = 200
 
 _NUMBER = re.compile(r"[0-9]{1,3}", re.ASCII)
-_SPECIAL = re.compile(r"[L#?HRW]|LW")
+#: What other crons have: `L`, `LW`, `15W`, `5L`, `L-3`, `FRIL`, `5#2`, `?`, `H`, `H/5`, `R`.
+_SPECIAL = re.compile(r"\?|[0-9]*[LW]|LW|L-[0-9]+|[A-Z]{3}L|[0-9A-Z]+#[0-9]*|[HR](\(.*\))?", re.ASCII)
+MAX_SHOWN_CHARACTERS: Final = 30
+
+
+_WRITE_FIVE = (
+    "Write minute, hour, day of month, month and day of week, such as '0 9 * * 1-5', or a name such as @daily."
+)
 
 
 class InvalidCron(ValueError):
@@ -53,13 +60,26 @@ class _Field:
             raise InvalidCron(self._sentence_about(text))
         value = int(text)
         if not self.first <= value <= self.last:
-            raise InvalidCron(f"{text!r} is no {self.name}: it is from {self.first} to {self.last}.")
+            raise InvalidCron(f"{_shown(text)} is no {self.name}: it is from {self.first} to {self.last}.")
         return value
 
     def _sentence_about(self, text: str) -> str:
-        if _SPECIAL.search(text.upper()):
-            return f"{text!r} in the {self.name} cannot be used: L, W, #, ?, H and R are not supported."
-        return f"{text!r} is no {self.name}: numbers from {self.first} to {self.last}, *, ranges, lists and steps are."
+        allowed = f"numbers from {self.first} to {self.last}"
+        if self.names:
+            allowed += f", names from {self.names[0]} to {self.names[-1]}"
+        allowed += ", *, ranges (a-b), lists (a,b) and steps (*/n)"
+        upper = text.upper()
+        if _SPECIAL.fullmatch(upper):
+            refusal = f"{_shown(text)} in the {self.name} is not supported, as L, W, #, ?, H and R are not."
+            return f"{refusal} {self._instead(upper)}"
+        return f"{_shown(text)} is no {self.name}. Write {allowed}."
+
+    def _instead(self, upper: str) -> str:
+        if "#" in upper:
+            return "For the second Friday of a month write day of month 8-14, day of week 5 and day_match 'and'."
+        if "W" in upper:
+            return "For the first weekday of a month write day of month 1-3, day of week 1-5 and day_match 'and'."
+        return "Write * for any." if upper == "?" else f"Write numbers from {self.first} to {self.last}, or * for any."
 
 
 _MINUTE = _Field("minute", 0, 59)
@@ -121,11 +141,14 @@ def parse_cron(expression: str, *, day_match: DayMatch | None = None) -> Cron:
     parts = _split(expression)
     cron = Cron(*(_canonical(field, text) for field, text in zip(_FIELDS, parts, strict=True)))
     if len(cron.text) > MAX_EXPRESSION_CHARACTERS:
-        raise InvalidCron(f"The expression is longer than {MAX_EXPRESSION_CHARACTERS} characters.")
+        raise InvalidCron(
+            f"Written out, the expression is longer than {MAX_EXPRESSION_CHARACTERS} characters. Use ranges (a-b) and"
+            " steps (*/n) in place of long lists."
+        )
     if cron.restricts_both_days and day_match is None:
         raise DayMatchNeeded(
-            "Day of month and day of week are both restricted. Set day_match to 'and' (a day has to match both) or to"
-            " 'or' (either is enough)."
+            "The expression restricts day of month and day of week. Set day_match to 'and', if a day has to match both,"
+            " or to 'or', if either is enough."
         )
     if not (cron.restricts_both_days and day_match == "or"):
         _check_that_it_comes(cron)
@@ -144,19 +167,28 @@ def clock_times(cron: Cron, *, after: datetime, day_match: DayMatch | None) -> I
 
 
 def _split(expression: str) -> list[str]:
+    if len(expression) > MAX_EXPRESSION_CHARACTERS:
+        raise InvalidCron(f"The expression is longer than {MAX_EXPRESSION_CHARACTERS} characters. {_WRITE_FIVE}")
     text = expression.strip()
+    if not text:
+        raise InvalidCron(f"The expression is empty. {_WRITE_FIVE}")
     if text.startswith("@"):
         if text.lower() not in MACROS:
-            raise InvalidCron(f"{text!r} is not known. There are {', '.join(sorted(MACROS))}.")
+            raise InvalidCron(f"{_shown(text)} is not known. There are {', '.join(sorted(MACROS))}.")
         text = MACROS[text.lower()]
     parts = text.split()
     if len(parts) in {6, 7}:
-        raise InvalidCron("The expression has more than five fields: seconds and years are not supported.")
-    if len(parts) != 5:
         raise InvalidCron(
-            f"A cron expression has five fields (minute, hour, day of month, month, day of week), not {len(parts)}."
+            f"The expression has {len(parts)} fields: seconds and years are not supported. {_WRITE_FIVE} For every few"
+            " seconds set interval_seconds instead."
         )
+    if len(parts) != 5:
+        raise InvalidCron(f"A cron expression has five fields, and not {len(parts)}. {_WRITE_FIVE}")
     return parts
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}…")
 
 
 def _canonical(field: _Field, text: str) -> str:
@@ -201,7 +233,7 @@ def _numbers(field: _Field, term: str) -> set[int]:
 
 def _step(field: _Field, term: str, text: str) -> int:
     if not _NUMBER.fullmatch(text) or int(text) == 0:
-        raise InvalidCron(f"The step of {term!r} in the {field.name} has to be a number from 1.")
+        raise InvalidCron(f"The step of {_shown(term)} in the {field.name} has to be a number from 1, as in */5.")
     return int(text)
 
 
@@ -221,8 +253,13 @@ def _written(values: list[int]) -> str:
 
 
 def _check_that_it_comes(cron: Cron) -> None:
-    if min(cron.days) > max(DAYS_IN_MONTH[month - 1] for month in cron.months):
-        raise InvalidCron(f"This date never comes: month {cron.month} has no day {cron.day_of_month}.")
+    day, longest = min(cron.days), max(DAYS_IN_MONTH[month - 1] for month in cron.months)
+    if day > longest:
+        months = "the month of the expression has" if len(cron.months) == 1 else "none of its months has"
+        raise InvalidCron(
+            f"This date never comes: {months} more than {longest} days. Choose a day of month up to {longest}, or"
+            " another month."
+        )
 
 
 _FIELDS = (_MINUTE, _HOUR, _DAY, _MONTH, _WEEKDAY)

@@ -1,4 +1,4 @@
-"""What is wrong with a schedule, as an exception."""
+"""Why a schedule is refused, as exceptions."""
 
 from collections.abc import Iterable
 
@@ -11,3 +11,10 @@ class InvalidSchedule(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(problem.message for problem in self.problems))
+
+
+class ScheduleGone(Exception):
+    """The deployment has no schedule, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("This deployment has no schedule. Change the deployment to give it one, then try again.")

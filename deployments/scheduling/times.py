@@ -83,7 +83,7 @@ class Timetable:
         Raises `InvalidSchedule`, also for a row that could once be stored and cannot be evaluated any more.
         """
         if (schedule.cron_expression is None) == (schedule.interval_seconds is None):
-            raise InvalidSchedule([Problem("", "no_kind", "Give a schedule a cron_expression or interval_seconds.")])
+            raise InvalidSchedule([Problem("/cron_expression", "no_kind", "Set cron_expression or interval_seconds.")])
         if schedule.interval_seconds is not None and schedule.interval_seconds < 1:
             raise InvalidSchedule([Problem("/interval_seconds", "min_value", "interval_seconds has to be 1 or more.")])
         zone, day_match = zone_named(schedule.timezone), day_match_of(schedule.day_match)

@@ -46,6 +46,15 @@ class ScheduleFields:
 
 def checked_schedule(schedule: ScheduleFields, *, input_schema: JsonObject | None, now: datetime) -> ScheduleFields:
     """The schedule with its cron expression in canonical form. Raises `InvalidSchedule`."""
+    canonical, problems = examine_times(schedule, now=now)
+    problems += input_problems(schedule.input_data, input_schema)
+    if problems:
+        raise InvalidSchedule(problems)
+    return canonical
+
+
+def examine_times(schedule: ScheduleFields, *, now: datetime) -> tuple[ScheduleFields, list[Problem]]:
+    """The schedule with its cron expression in canonical form, and all that is wrong with its times."""
     problems = [*_kind_problems(schedule), *_zone_problems(schedule)]
     canonical = schedule
     if schedule.cron_expression is not None:
@@ -58,10 +67,7 @@ def checked_schedule(schedule: ScheduleFields, *, input_schema: JsonObject | Non
             problems.append(Problem("/cron_expression", "invalid_cron", str(invalid)))
     if not problems:
         problems += _window_problems(canonical, now)
-    problems += input_problems(schedule.input_data, input_schema)
-    if problems:
-        raise InvalidSchedule(problems)
-    return canonical
+    return canonical, problems
 
 
 def input_problems(input_data: JsonObject, input_schema: JsonObject | None) -> list[Problem]:
@@ -79,10 +85,12 @@ def _kind_problems(schedule: ScheduleFields) -> Iterator[Problem]:
         yield Problem(
             "/interval_seconds",
             "both_kinds",
-            "A schedule has either a cron_expression or interval_seconds. Set one of them to null.",
+            "A schedule has a cron_expression or interval_seconds, and not both. Set one of them to null.",
         )
     elif schedule.enabled and schedule.cron_expression is None and schedule.interval_seconds is None:
         yield Problem("/enabled", "no_kind", "An enabled schedule needs a cron_expression or interval_seconds.")
+    if schedule.interval_seconds is not None and schedule.interval_seconds < 1:
+        yield Problem("/interval_seconds", "min_value", "interval_seconds has to be 1 or more.")
 
 
 def _zone_problems(schedule: ScheduleFields) -> Iterator[Problem]:
@@ -98,10 +106,17 @@ def _window_problems(schedule: ScheduleFields, now: datetime) -> Iterator[Proble
     start, end = schedule.start_at, schedule.end_at
     if start is not None and end is not None and end <= start:
         yield Problem("/end_at", "before_start", "end_at has to be after start_at.")
-    elif end is not None and schedule.enabled and end <= now:
-        yield Problem("/end_at", "in_the_past", f"end_at is in the past ({end.astimezone(UTC):%Y-%m-%d %H:%M} UTC).")
-    elif end is not None and schedule.enabled and next(Timetable.of(schedule).after(now), None) is None:
-        yield Problem("/end_at", "never_fires", "No time of this schedule comes before end_at, so it would never run.")
+    elif not schedule.enabled:
+        return
+    elif end is not None and end <= now:
+        sentence = (
+            f"end_at is in the past ({end.astimezone(UTC):%Y-%m-%d %H:%M} UTC). Set a later one, or null for no end."
+        )
+        yield Problem("/end_at", "in_the_past", sentence)
+    elif next(Timetable.of(schedule).after(now), None) is None:
+        pointer = "/start_at" if end is None else "/end_at"
+        when = "after start_at" if end is None else "before end_at"
+        yield Problem(pointer, "never_fires", f"No time of this schedule comes {when}, so it would never run.")
 
 
 @cache

@@ -22,7 +22,9 @@ FEW_TIMES, SOME_TIMES = 3, 6
 FEW_RANGES = 3
 #: An interval of so many seconds, minutes or hours is said in these; a longer one in several units.
 MAX_COUNT = 120
-_EVERY_DAY: Final = "every day"
+#: As many that follow each other are said as `a to b`.
+MIN_RUN: Final = 3
+_EVERY_DAY: Final = " every day"
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -48,9 +50,7 @@ def describe_cron(cron: Cron, day_match: DayMatch | None) -> str:
     """The times of the day, then the days, without a zone."""
     times, tells_of_days = _times(sorted(cron.minutes), sorted(cron.hours))
     days = _days(cron, day_match)
-    if tells_of_days and days.startswith(_EVERY_DAY):
-        return times + days.removeprefix(_EVERY_DAY)
-    return f"{times} {days}"
+    return times + (days.removeprefix(_EVERY_DAY) if tells_of_days else days)
 
 
 def describe_interval(seconds: int) -> str:
@@ -120,45 +120,39 @@ def _hours(hours: Sequence[int]) -> str:
 
 
 def _days(cron: Cron, day_match: DayMatch | None) -> str:
-    """The days and months, beginning with `every day` where it is every one."""
+    """The days and months with what joins them to the times; beginning with `_EVERY_DAY` where it is every one."""
     days = None if len(cron.days) == 31 else _days_of_month(sorted(cron.days))
     weekdays = None if len(cron.weekdays) == 7 else _runs(sorted((day - 1) % 7 for day in cron.weekdays), around=7)
-    if cron.restricts_both_days and day_match == "or" and (days is None or weekdays is None):
-        days = weekdays = None
     months = None if len(cron.months) == 12 else _runs(sorted(month - 1 for month in cron.months), around=12)
-    if days is not None and weekdays is not None and day_match == "or":
-        return f"{days} of the month or {_on(weekdays, WEEKDAYS)}{_in_months(months)}"
+    if cron.restricts_both_days and day_match == "or":
+        if days is None or weekdays is None:
+            return _EVERY_DAY + _in_months(months)
+        return f" {days} of the month or on {_joined(_named(weekdays, WEEKDAYS))}{_in_months(months)}"
     if days is None:
-        return f"{_EVERY_DAY if weekdays is None else _on(weekdays, WEEKDAYS)}{_in_months(months)}"
-    if months is not None and all(len(run) < 3 for run in months):
-        days = f"{days} of {_joined(_named(months, MONTHS))}"
-        months = None
-    else:
-        days = f"{days} of the month"
+        return (_EVERY_DAY if weekdays is None else _on(weekdays)) + _in_months(months)
     condition = "" if weekdays is None else f" if it is {_joined(_named(weekdays, WEEKDAYS), 'or')}"
-    return f"{days}{condition}{_in_months(months)}"
+    if months is not None and all(len(run) < MIN_RUN for run in months):
+        return f" {days} of {_joined(_named(months, MONTHS))}{condition}"
+    return f" {days} of the month{condition}{_in_months(months)}"
 
 
 def _days_of_month(days: Sequence[int]) -> str:
     step = days[1] - days[0] if len(days) > FEW_TIMES else 1
     if step > 1 and list(days) == list(range(days[0], 32, step)):
         return f"on every {_ordinal(step)} day from the {_ordinal(days[0])}"
-    runs = _runs(days)
-    if len(runs) == 1 and len(days) > 2:
-        return f"from the {_ordinal(days[0])} to the {_ordinal(days[-1])}"
-    return f"on the {_joined(_spans(runs, _ordinal))}"
+    return f"on the {_joined(_spans(_runs(days), _ordinal))}"
 
 
-def _on(runs: list[list[int]], names: Sequence[str]) -> str:
-    named = _named(runs, names)
-    return f"from {named[0]}" if len(runs) == 1 and len(runs[0]) > 2 else f"on {_joined(named)}"
+def _on(weekdays: list[list[int]]) -> str:
+    named = _named(weekdays, WEEKDAYS)
+    return f", {named[0]}" if len(weekdays) == 1 and len(weekdays[0]) >= MIN_RUN else f" on {_joined(named)}"
 
 
-def _in_months(runs: list[list[int]] | None) -> str:
-    if runs is None:
+def _in_months(months: list[list[int]] | None) -> str:
+    if months is None:
         return ""
-    named = _named(runs, MONTHS)
-    return f", from {named[0]}" if len(runs) == 1 and len(runs[0]) > 2 else f", in {_joined(named)}"
+    named = _named(months, MONTHS)
+    return f", from {named[0]}" if len(months) == 1 and len(months[0]) >= MIN_RUN else f", in {_joined(named)}"
 
 
 def _named(runs: list[list[int]], names: Sequence[str]) -> list[str]:
@@ -169,7 +163,7 @@ def _spans(runs: list[list[int]], name: Callable[[int], str]) -> list[str]:
     """Each run as `a to b`; one or two numbers by themselves."""
     spans = []
     for run in runs:
-        spans += [name(value) for value in run] if len(run) < 3 else [f"{name(run[0])} to {name(run[-1])}"]
+        spans += [name(value) for value in run] if len(run) < MIN_RUN else [f"{name(run[0])} to {name(run[-1])}"]
     return spans
 
 

@@ -72,7 +72,7 @@ def _minutes(zone: str, first: datetime, last: datetime) -> list[tuple[datetime,
     # From a day before: what was shown there cannot come a second time inside.
     moment, before = first - timedelta(days=1), None
     for clock in _clock(ZoneInfo(zone), moment):
-        skipped = []
+        skipped: list[datetime] = []
         while before is not None and before + MINUTE < clock:
             before += MINUTE
             skipped.append(before)
