@@ -17,6 +17,7 @@ from deployments.limits import LIMIT_FIELDS, LimitFields
 from deployments.models import Deployment, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment, unschedule_deployment
 from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.failing import SYSTEM
 from deployments.scheduling.firing import fire_due
 from deployments.scheduling.validation import ScheduleFields, checked_schedule, input_problems
 from designs.models import DesignVersion, OrchestrationDesign
@@ -175,8 +176,10 @@ def _set_status(deployment: Deployment, status: Literal["active", "inactive"], b
         deployment.status_reason = f"Set inactive by {by}."
     elif deployment.status != Deployment.Status.ACTIVE:
         deployment.status_reason = ""
-        # An error may have paused the schedule; whoever sets the deployment active has seen to its cause.
-        ScheduleConfig.objects.filter(deployment=deployment).update(paused_by="", paused_reason="", paused_at=None)
+        # An error has paused the schedule; whoever sets the deployment active has seen to its cause. What a person
+        # has paused stays so.
+        by_system = ScheduleConfig.objects.filter(deployment=deployment, paused_by=SYSTEM)
+        by_system.update(paused_by="", paused_reason="", paused_at=None)
     deployment.status = Deployment.Status(status)
 
 

@@ -173,6 +173,7 @@ class TestDeploying:
             "words",
             "paused_by",
             "paused_reason",
+            "paused_at",
         ]
         assert shown["cron_expression"] == "0 9 * * 0,5,6"
         assert "09:00" in shown["words"]

@@ -54,6 +54,11 @@ def test_it_has_every_resource_of_the_table(made: tuple[dict[str, Any], str]) ->
         "POST /api/deployments/{id}/execute",
         "GET /api/deployments/{id}/logs",
         "GET /api/deployments/{id}/logs/{log_id}",
+        "GET /api/deployments/{id}/schedule/preview",
+        "POST /api/deployments/{id}/schedule/pause",
+        "POST /api/deployments/{id}/schedule/resume",
+        "POST /api/deployments/{id}/schedule/run",
+        "POST /api/schedules/preview",
         "GET /api/executions",
         "GET /api/executions/{id}",
         "GET /api/executions/{id}/events",
@@ -78,11 +83,22 @@ def test_every_operation_has_a_summary_or_words_security_and_a_problem(made: tup
             assert "default" in operation["responses"], place
 
 
+def test_the_problems_of_designs_and_schedules_are_no_problems_of_the_api(made: tuple[dict[str, Any], str]) -> None:
+    """Both are lists of places with sentences, and only an error's answer is an RFC 9457 problem."""
+    schemas = made[0]["components"]["schemas"]
+    for name in ("DesignProblems", "Preview"):
+        listed = schemas[name]["properties"]["problems"]["items"]["$ref"].rsplit("/", 1)[1]
+        assert set(schemas[listed]["properties"]) == {"pointer", "code", "message"}
+    assert "request_id" in schemas["Problem"]["properties"]
+
+
 def test_schedules_and_calls_have_their_fields(made: tuple[dict[str, Any], str]) -> None:
     schemas = made[0]["components"]["schemas"]
     assert "cron_expression" in schemas["ScheduleRequest"]["properties"]
     assert "next_run_at" not in schemas["ScheduleRequest"]["properties"]
     assert "next_run_at" in schemas["Schedule"]["properties"]
+    assert {"from", "count", "cron_expression", "day_match"} < set(schemas["PreviewRequestRequest"]["properties"])
+    assert set(schemas["Preview"]["properties"]) == {"runs", "words", "problems"}
     assert list(schemas["RerunRequestRequest"]["properties"]) == ["from", "input_data"]
     assert schemas["RerunRequestRequest"]["required"] == ["from"]
     rerun = made[0]["paths"]["/api/executions/{id}/rerun"]["post"]["responses"]

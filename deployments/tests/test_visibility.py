@@ -15,6 +15,7 @@ from deployments.deploying import deploy_design
 from deployments.executions.lifecycle import request_cancel
 from deployments.keys import Scope, make_key
 from deployments.models import ApiKey, Deployment, ExecutionLog
+from deployments.scheduling.validation import ScheduleFields
 from deployments.tests.builders import make_queued, one_agent_document
 from designs.models import OrchestrationDesign
 
@@ -29,6 +30,10 @@ ADDRESSES = [
     ("POST", "/api/deployments/{deployment}/execute", {}),
     ("GET", "/api/deployments/{deployment}/logs", None),
     ("GET", "/api/deployments/{deployment}/logs/{execution}", None),
+    ("GET", "/api/deployments/{deployment}/schedule/preview", None),
+    ("POST", "/api/deployments/{deployment}/schedule/pause", {}),
+    ("POST", "/api/deployments/{deployment}/schedule/resume", {}),
+    ("POST", "/api/deployments/{deployment}/schedule/run", {}),
     ("GET", "/api/executions/{execution}", None),
     ("GET", "/api/executions/{execution}/events", None),
     ("POST", "/api/executions/{execution}/cancel", None),
@@ -46,7 +51,8 @@ def make_things(team: Group, path: str) -> dict[str, str]:
     """A design, its deployment, an execution of it and a key, all of the team."""
     document = one_agent_document()
     design = OrchestrationDesign.objects.create(team=team, name="Secret", draft=document)
-    deployment = deploy_design(design=design, endpoint_path=path, by="user:test")
+    schedule = ScheduleFields(cron_expression="@yearly")
+    deployment = deploy_design(design=design, endpoint_path=path, by="user:test", schedule=schedule)
     execution = make_queued(deployment)
     key, _ = make_key(name="secret", team_id=team.pk, scopes=["read"])
     things = {"design": design, "deployment": deployment, "execution": execution, "key": key}
@@ -223,6 +229,9 @@ class TestSessions:
             f"/api/deployments/{things['deployment']}",
             f"/api/deployments/{things['deployment']}/execute",
             f"/api/deployments/{things['deployment']}/logs",
+            f"/api/deployments/{things['deployment']}/schedule/preview",
+            f"/api/deployments/{things['deployment']}/schedule/pause",
+            "/api/schedules/preview",
             "/api/executions",
             f"/api/executions/{things['execution']}",
             f"/api/executions/{things['execution']}/rerun",

@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from designs.api.schemas import DocumentField
@@ -19,6 +19,8 @@ MAX_PRICE = Decimal(1_000_000)
 MAX_DECIMALS = 12
 
 
+# The plain name is the RFC 9457 problem's.
+@extend_schema_serializer(component_name="DesignProblem")
 class ProblemSerializer(serializers.Serializer[Any]):
     """One reason why a design cannot be deployed yet."""
 
