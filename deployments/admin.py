@@ -1,4 +1,4 @@
-"""Deployments, schedules, executions and keys in the admin: constant numbers of queries, history read only."""
+"""Deployments, executions and keys in the admin: constant numbers of queries, history read only."""
 
 from typing import Any
 
@@ -11,26 +11,14 @@ from django.utils import timezone
 from access.read_only_admin import ReadOnlyAdmin
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
+from deployments.admin_schedules import ScheduleInline
 from deployments.deploying import DeploymentChanges, DeploymentGone, update_deployment
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.start import ConcurrencyLimitReached, start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
-from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey, ScheduleConfig
+from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from executor.json_schema import validate_instance
-
-
-class ScheduleInline(admin.StackedInline):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
-    """The schedule of a deployment, to be read: it is changed through the API, which checks it."""
-
-    model = ScheduleConfig
-    extra = 0
-    can_delete = False
-    fields = ["enabled", "cron_expression", "interval_seconds", "timezone", "overlap", "catch_up", "next_fire_at"]
-    readonly_fields = fields  # type: ignore[assignment] # the stubs know fields with rows, and these have none
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Deployment)
@@ -161,20 +149,6 @@ def _run_now(deployment: Deployment, *, by: str) -> str | None:
     except ConcurrencyLimitReached as full:
         return str(full)
     return None
-
-
-@admin.register(ScheduleConfig)
-class ScheduleAdmin(ReadOnlyAdmin):
-    """Schedules. They are changed through their deployments, where they are checked."""
-
-    list_display = ["deployment_link", "enabled", "__str__", "timezone", "overlap", "next_fire_at", "paused_by"]
-    list_filter = ["enabled", "overlap", "catch_up", "timezone"]
-    search_fields = ["deployment__endpoint_path", "deployment__design_name", "cron_expression"]
-    list_select_related = ["deployment"]
-
-    @admin.display(description="deployment", ordering="deployment__endpoint_path")
-    def deployment_link(self, schedule: ScheduleConfig) -> str:
-        return admin_link(schedule.deployment)
 
 
 @admin.register(ExecutionLog)

@@ -1,5 +1,7 @@
 """The admin: every page opens with a number of queries that does not grow, history is read only, actions act."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.db import connection
@@ -7,11 +9,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from access.models import Team
 from deployments.keys import make_key
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey, ScheduleConfig
-from deployments.tests.builders import make_deployment, make_queued, make_version, one_agent_document
+from deployments.tests.builders import make_deployment, make_queued, make_schedule, make_version, one_agent_document
 
 pytestmark = pytest.mark.django_db
 
@@ -179,6 +183,34 @@ def test_executions_are_run_again_and_those_that_still_run_are_left(
     assert ExecutionEvent.objects.get(execution=again).payload["from"] == start_from
 
 
+def test_a_schedules_list_says_what_runs_when_and_who_paused_it(admin: Client) -> None:
+    schedule = make_schedule(cron_expression="0 9 * * 1-5", timezone="Europe/Berlin")
+    next_run = schedule.next_fire_at
+    assert next_run is not None
+    page = admin.get(url_of(ScheduleConfig, "changelist")).content.decode()
+    assert "At 09:00, Monday to Friday (Europe/Berlin)" in page
+    assert date_format(localtime(next_run), "DATETIME_FORMAT") in page
+    one = admin.get(url_of(ScheduleConfig, "change", schedule.pk)).content.decode()
+    assert f"<div>{next_run.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d} 09:00:00 +0" in one
+
+
+def test_schedules_are_paused_and_resumed(admin: Client) -> None:
+    make_schedule()
+    assert "1 paused" in run_action(admin, ScheduleConfig, "pause")
+    paused = ScheduleConfig.objects.get()
+    assert (paused.paused_by, paused.next_fire_at) == ("user:root", None)
+    assert "user:root" in admin.get(url_of(ScheduleConfig, "changelist")).content.decode()
+    assert "paused by user:root" in admin.get(url_of(ScheduleConfig, "change", paused.pk)).content.decode()
+    assert "1 resumed" in run_action(admin, ScheduleConfig, "resume")
+    resumed = ScheduleConfig.objects.get()
+    assert resumed.paused_by == ""
+    assert resumed.next_fire_at is not None
+    run_action(admin, ScheduleConfig, "pause")
+    ScheduleConfig.objects.update(timezone="Mars/Olympus")
+    assert "Mars/Olympus" in run_action(admin, ScheduleConfig, "resume")
+    assert ScheduleConfig.objects.get().paused_by == "user:root"
+
+
 def test_keys_are_revoked(admin: Client) -> None:
     make_rows(0)
     run_action(admin, ApiKey, "revoke")
@@ -200,6 +232,8 @@ def test_who_may_only_look_finds_no_actions(viewer: Client) -> None:
     run_action(viewer, ExecutionLog, "rerun_from_start")
     run_action(viewer, Deployment, "deactivate")
     run_action(viewer, ApiKey, "revoke")
+    run_action(viewer, ScheduleConfig, "pause")
     assert ExecutionLog.objects.get().status == "queued"
     assert Deployment.objects.get().status == "active"
+    assert ScheduleConfig.objects.get().paused_at is None
     assert ApiKey.objects.get().revoked_at is None

@@ -136,8 +136,9 @@ class TestRefusals:
 
     def test_a_preview_of_no_json_is_a_400(self, api: SiteApi) -> None:
         expect_problem(api.http.post("/api/schedules/preview"), 400, "malformed-json")
-        sent = {"content": b"{", "headers": {"Content-Type": "application/json"}}
-        expect_problem(api.http.post("/api/schedules/preview", **sent), 400, "malformed-json")
+        headers = {"Content-Type": "application/json"}
+        answer = api.http.post("/api/schedules/preview", content=b"{", headers=headers)
+        expect_problem(answer, 400, "malformed-json")
 
 
 def assert_says(message: str, sentence: str) -> None:

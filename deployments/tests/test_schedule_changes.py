@@ -82,7 +82,7 @@ class TestPausing:
         for status in ("inactive", "active"):
             update_deployment(
                 deployment_id=schedule.deployment_id,
-                changes=DeploymentChanges(status=status),  # type: ignore[arg-type] # one of the two
+                changes=DeploymentChanges(status=status),
                 by="user:bob",
             )
         schedule.refresh_from_db()
