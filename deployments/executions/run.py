@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
-from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.lifecycle import MAX_LOSSES, Ending, Fence
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
@@ -47,6 +47,7 @@ _COLUMNS = (
     "is_limited",
     "live_text",
     "attempt",
+    "losses",
     "seq",
     "started_at",
     "deadline_at",
@@ -122,6 +123,11 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    @property
+    def is_last_chance(self) -> bool:
+        """Whether the loss of this worker would be the last one that the execution may have."""
+        return self._loaded.row.losses >= MAX_LOSSES - 1 and not self._journal.has_progressed
 
     async def _run_or_give_up(self) -> None:
         try:
