@@ -1,5 +1,6 @@
 """A caller that waits for an execution's end: without a thread, and without a database connection."""
 
+import logging
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -7,6 +8,9 @@ from uuid import UUID
 from deployments.executions.database_threads import in_database_thread
 from deployments.live.hub import current_hub
 from deployments.models import ExecutionLog
+from rest.problems import DATABASE_OUTAGES
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 5.0
 
@@ -15,7 +19,8 @@ async def wait_for_end(execution_id: UUID, *, seconds: float, begin: Callable[[]
     """Whether the execution has ended before that many seconds are over.
 
     To be called after the accepting commit: it subscribes, looks, and then waits, so that no end is missed. With
-    `begin`, which lets the execution start only once it is listened to, there is nothing to look for at first.
+    `begin`, which lets the execution start only once it is listened to, there is nothing to look for at first. While
+    the database is away it goes on waiting.
     """
     deadline = time.monotonic() + seconds
     async with current_hub().subscribe_to_end(execution_id) as subscription:
@@ -23,13 +28,21 @@ async def wait_for_end(execution_id: UUID, *, seconds: float, begin: Callable[[]
             begin()
             if await subscription.wait_for_end(min(seconds, POLL_SECONDS)):
                 return True
-        while not await in_database_thread(_has_ended, execution_id):
+        while not await _look(execution_id):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
             if await subscription.wait_for_end(min(left, POLL_SECONDS)):
                 return True  # announced after its commit: there is no need to look
     return True
+
+
+async def _look(execution_id: UUID) -> bool:
+    try:
+        return await in_database_thread(_has_ended, execution_id)
+    except DATABASE_OUTAGES as error:
+        log.debug("Execution %s cannot be looked at right now: %s", execution_id, error)
+        return False
 
 
 def _has_ended(execution_id: UUID) -> bool:

@@ -71,7 +71,9 @@ def test_after_a_restart_of_postgresql_no_query_meets_a_connection_from_before(
     """Without that, each of the pool's connections would fail a query first."""
     at_once = 4
     with run_server(PostgresServer) as server:
-        databases = {"default": factories.database(f"{server.url}/postgres", data_dir=tmp_path, pool=at_once)}
+        databases = {
+            "default": factories.database(f"{server.url}/postgres", data_dir=tmp_path, pool=at_once, prepares=True)
+        }
         handler = ConnectionHandler(databases)
         all_connected = Barrier(at_once)
 
