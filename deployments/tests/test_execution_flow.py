@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
 from designs.models import ProviderAccount
+from executor.providers import registry
 from orchestration_site.proving.mock_provider import MockProvider, Reply, serve_in_thread
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -301,6 +303,21 @@ def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:
     execution.refresh_from_db()
     assert (execution.status, execution.error_code) == ("failed", "internal_error")
     assert types_of(execution)[-1] == "execution.failed"
+
+
+def test_the_price_list_is_imported_by_a_thread_and_not_by_the_loop_that_all_executions_share(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, loaded = registry._load, []
+
+    def load_noted(name: str) -> ModuleType:
+        loaded.append((name.rpartition(".")[2], threading.current_thread().name.partition("_")[0]))
+        return load(name)
+
+    monkeypatch.setattr(registry, "_load", load_noted)
+    worker.run(start(deploy("mock:any")).execution.id, 0)
+    assert ("prices", "database") in loaded
+    assert {thread for _, thread in loaded}.isdisjoint({"executions", "MainThread"})
 
 
 def test_a_result_that_cannot_be_stored_fails_the_execution(worker: Worker, provider: MockProvider) -> None:
