@@ -68,9 +68,9 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._forget()
         if self.transport.is_closing():  # what came was no HTTP, and was answered
             return
-        body = problem_bytes(problem)
+        body, reason = problem_bytes(problem), HTTPStatus(problem.status_code).phrase
         head = (
-            f"HTTP/1.1 {problem.status_code} {HTTPStatus(problem.status_code).phrase}\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\n"
+            f"HTTP/1.1 {problem.status_code} {reason}\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\n"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
