@@ -24,6 +24,7 @@ EventType = Literal[
     "agent.retrying",
     "agent.completed",
     "agent.failed",
+    "agent.reusable",
     "decision",
 ]
 
@@ -32,6 +33,8 @@ RESULT_TYPES: frozenset[EventType] = frozenset({"agent.completed", "agent.failed
 
 #: The types that end an execution.
 LAST_EVENT_TYPES: tuple[EventType, ...] = ("execution.completed", "execution.failed", "execution.cancelled")
+#: The member of a payload that says: this was taken over from another execution, and is not charged to this one.
+REUSED = "reused"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class Event:
     agent: str | None = None
     key: str | None = None
     payload: JsonObject = field(default_factory=dict)
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether another execution paid for what this is about."""
+        return REUSED in self.payload
 
 
 @dataclass(frozen=True)

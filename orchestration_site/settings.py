@@ -145,7 +145,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
 CELERY_RESULT_BACKEND = "django-db"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "deployments.scheduling.scheduler:DeploymentScheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_CONCURRENCY = ENVIRONMENT.max_concurrent_executions
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -12,17 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of
-from deployments.api.preferences import Waiting, read_idempotency, read_waiting
-from deployments.api.refusals import field_errors_of
+from deployments.api.preferences import Waiting, draft_has_no_keys, read_idempotency, read_waiting
+from deployments.api.refusals import field_errors_of, starts_as_problems
 from deployments.executions.database_threads import in_database_thread
-from deployments.executions.start import (
-    ConcurrencyLimitReached,
-    IdempotencyConflict,
-    Started,
-    find_replay,
-    publish_accepted,
-    start_execution,
-)
+from deployments.executions.start import Started, find_replay, publish_accepted, start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.live.sse import stream_events
 from deployments.live.waiting import wait_for_end
@@ -62,7 +55,7 @@ def call_by_hand(request: Request, deployment: Deployment, input_data: JsonObjec
 def call_draft(request: Request, version: DesignVersion, team_id: int, input_data: JsonObject) -> HttpResponseBase:
     """The run of a design that is not deployed."""
     if "HTTP_IDEMPOTENCY_KEY" in request.META:
-        raise ApiProblem(400, "bad-idempotency-key", "Idempotency-Key works for deployments only. Leave it out here.")
+        raise draft_has_no_keys()
     check_input(version.id, input_data, pointer="/input_data")
     waiting = _how_to_answer(request)
     started = start_execution(
@@ -102,7 +95,7 @@ def _call(
     pointer: str = "",
 ) -> HttpResponseBase:
     idempotency, waiting = read_idempotency(request, input_data), _how_to_answer(request)
-    try:
+    with starts_as_problems():
         if (earlier := find_replay(deployment=deployment, idempotency=idempotency)) is not None:
             return _answer(Started(earlier, replayed=True), waiting)
         if check is not None:
@@ -119,15 +112,6 @@ def _call(
             live_text=trigger_type == "manual" or waiting is None,
             publishes=not _waits(waiting),
         )
-    except IdempotencyConflict as conflict:
-        raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
-    except ConcurrencyLimitReached as full:
-        raise ApiProblem(
-            429,
-            "concurrency-limit",
-            f"{full} Try again after the seconds in Retry-After.",
-            headers={"Retry-After": str(full.retry_after)},
-        ) from None
     return _answer(started, waiting)
 
 

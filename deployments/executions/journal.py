@@ -1,7 +1,7 @@
 """The database's journal of one execution: the engine's `Journal` over rows of `ExecutionEvent`."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import cast
@@ -33,6 +33,7 @@ class DatabaseJournal:
         seq: int,
         deployment_id: UUID | None,
         is_limited: bool,
+        schedule_id: UUID | None = None,
         started_at: datetime,
         recorded: Iterable[RecordedEvent],
         writer: GroupCommitWriter,
@@ -40,6 +41,7 @@ class DatabaseJournal:
         self._fence = fence
         self._seq = seq
         self._deployment_id = deployment_id
+        self._schedule_id = schedule_id
         self._is_limited = is_limited
         self._claimed_at: datetime | None = started_at
         self._writer = writer
@@ -62,6 +64,9 @@ class DatabaseJournal:
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
 
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._past.reusable(key)
+
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._unfinished
 
@@ -76,7 +81,7 @@ class DatabaseJournal:
             raise JournalClosed(NOT_OURS)
         position = self._past.add(event)
         self._seq += 1
-        self._pending.append(_row(self._fence.execution_id, self._seq, event))
+        self._pending.append(event_row(self._fence.execution_id, self._seq, event))
         return position
 
     async def flush(self) -> None:
@@ -103,9 +108,10 @@ class DatabaseJournal:
         write = Write(
             fence=self._fence,
             seq=seq,
-            events=(_row(self._fence.execution_id, seq, event),),
+            events=(event_row(self._fence.execution_id, seq, event),),
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             is_last_resort=True,
         )
@@ -121,6 +127,7 @@ class DatabaseJournal:
             claimed_at=self._claimed_at,
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             releases=releases,
         )
@@ -154,25 +161,27 @@ class DatabaseJournal:
 
 
 def read_recorded(execution_id: UUID) -> list[RecordedEvent]:
-    """What earlier attempts recorded of an execution, in order."""
+    """What is recorded of an execution, in order."""
+    return list(stream_recorded(execution_id))
+
+
+def stream_recorded(execution_id: UUID) -> Iterator[RecordedEvent]:
+    """The same, a few hundred at a time in memory."""
     rows = ExecutionEvent.objects.filter(execution_id=execution_id).order_by("seq")
-    return [
-        RecordedEvent(
-            Event(
-                type=cast(EventType, row.type),
-                at=row.at,
-                block_id=row.block_id or None,
-                agent=row.agent or None,
-                key=row.key or None,
-                payload=row.payload,
-            ),
-            row.seq,
+    for row in rows.iterator(chunk_size=200):
+        event = Event(
+            type=cast(EventType, row.type),
+            at=row.at,
+            block_id=row.block_id or None,
+            agent=row.agent or None,
+            key=row.key or None,
+            payload=row.payload,
         )
-        for row in rows.iterator(chunk_size=500)
-    ]
+        yield RecordedEvent(event, row.seq)
 
 
-def _row(execution_id: UUID, seq: int, event: Event) -> ExecutionEvent:
+def event_row(execution_id: UUID, seq: int, event: Event) -> ExecutionEvent:
+    """The event as a row that is not in the database yet."""
     return ExecutionEvent(
         id=uuid_utils.compat.uuid7(),
         execution_id=execution_id,

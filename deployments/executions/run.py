@@ -42,6 +42,7 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
 _COLUMNS = (
     "team_id",
     "deployment_id",
+    "schedule_id",
     "version_id",
     "input_data",
     "limits",
@@ -75,7 +76,7 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
-    recorded = read_recorded(execution_id) if row.attempt > 0 else []
+    recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
     design = parse_version(row.version_id)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
@@ -97,6 +98,7 @@ class ExecutionRun:
             fence=self.fence,
             seq=row.seq,
             deployment_id=row.deployment_id,
+            schedule_id=row.schedule_id,
             is_limited=row.is_limited,
             started_at=self._started_at,
             recorded=loaded.recorded,

@@ -21,6 +21,8 @@ from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
+from deployments.scheduling.failing import pause_when_failing
+from deployments.scheduling.followers import release_followers
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ class Worker:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._loop = asyncio.new_event_loop()
-        self._writer = GroupCommitWriter(on_committed=self._publish_waiting)
+        self._writer = GroupCommitWriter(on_committed=self._follow_up)
         self._runs: dict[UUID, ExecutionRun] = {}
         self._is_draining = False
         self._idle = asyncio.Event()
@@ -160,6 +162,7 @@ class Worker:
                 if time.monotonic() >= self._reaps_from:
                     await in_database_thread(lifecycle.reap)
                 if not self._is_draining:
+                    await in_database_thread(release_followers)
                     await in_database_thread(dispatch_due, capacity)
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.warning("The sweep could not be made: %s", error)
@@ -168,13 +171,26 @@ class Worker:
         if (run := self._runs.get(execution_id)) is not None:
             run.cancel(by)
 
-    def _publish_waiting(self, writes: Sequence[Write]) -> None:
-        """What has ended made room: hint at the next executions of deployments that limit their concurrency."""
+    def _follow_up(self, writes: Sequence[Write]) -> None:
+        """What has ended made room: hint at the next executions of deployments that limit their concurrency.
+
+        And what failed may have been one failure too many of its schedule.
+        """
         deployments = {
             write.deployment_id for write in writes if write.ending and write.is_limited and write.deployment_id
         }
         for deployment_id in deployments:
             asyncio.run_coroutine_threadsafe(_publish_next_of(deployment_id), self._loop)
+        failed = [write.schedule_id for write in writes if write.ending and write.ending.status == "failed"]
+        for schedule_id in {schedule_id for schedule_id in failed if schedule_id}:
+            asyncio.run_coroutine_threadsafe(_pause_when_failing(schedule_id), self._loop)
+
+
+async def _pause_when_failing(schedule_id: UUID) -> None:
+    try:
+        await in_database_thread(pause_when_failing, schedule_id=schedule_id)
+    except Exception as error:  # noqa: BLE001 - the next time that it fires is looked at before
+        log.warning("Whether schedule %s is to pause could not be told: %s", schedule_id, error)
 
 
 async def _publish_next_of(deployment_id: UUID) -> None:

@@ -56,6 +56,7 @@ class Write:
     claimed_at: datetime | None = None
     ending: Ending | None = None
     deployment_id: UUID | None = None
+    schedule_id: UUID | None = None
     is_limited: bool = False
     releases: bool = False
     is_last_resort: bool = False

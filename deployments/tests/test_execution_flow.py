@@ -18,7 +18,6 @@ from django.conf import settings
 from django.db import connections
 from structlog.contextvars import get_contextvars
 
-from access.models import Team
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
 from deployments.executions.run import LoadedExecution, load_execution
@@ -34,34 +33,14 @@ from deployments.live.feed import Message, follow
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
-from designs.models import DesignVersion, ProviderAccount
+from designs.models import DesignVersion
 from executor.orchestrator import MultiAgentOrchestrator
 from executor.providers import registry
-from orchestration_site.proving.mock_provider import MockProvider, Reply, serve_in_thread
+from orchestration_site.proving.mock_provider import MockProvider, Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STALL = Reply(fault="stall")
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker = Worker()
-    worker.start()
-    yield worker
-    worker.drain(0)
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
-    """A provider that the default team's account `mock` leads to."""
-    allowed = settings.ENVIRONMENT.model_copy(update={"private_hosts": ["127.0.0.1"]})
-    monkeypatch.setattr(settings, "ENVIRONMENT", allowed)
-    with serve_in_thread() as server:
-        ProviderAccount.objects.create(
-            team=Team.default(), name="mock", kind="openai", base_url=server.base_url, api_key="secret"
-        )
-        yield server
 
 
 def deploy(model: str = "offline:demo", *, path: str = "greet", **fields: Any) -> Deployment:

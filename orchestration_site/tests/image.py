@@ -23,7 +23,7 @@ import psutil
 
 from designs.samples import load_samples
 from orchestration_site.environment import BASE_DIR
-from orchestration_site.tests.servers import create_database, free_port, run_postgres, run_redis
+from orchestration_site.proving.servers import create_database, free_port, run_postgres, run_redis
 
 DOCKERFILE = BASE_DIR / "Dockerfile"
 IMAGE = "localhost/orchestration"

@@ -15,12 +15,13 @@ Rows = QuerySet[ExecutionLog]
 
 
 def claimable() -> Q:
-    """Queued, due, before its deadline, not cancelled."""
+    """Queued, due, before its deadline, not cancelled, waiting for nobody."""
     return Q(
         Q(next_run_at__isnull=True) | Q(next_run_at__lte=Now()),
         Q(deadline_at__isnull=True) | Q(deadline_at__gt=Now()),
         status=ExecutionLog.Status.QUEUED,
         cancel_requested_at__isnull=True,
+        waits_for_previous=False,
     )
 
 
