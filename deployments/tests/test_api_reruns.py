@@ -90,6 +90,7 @@ class TestRerunning:
     def test_a_rerun_from_the_start_asks_everything_and_is_at_once_answered(self, api: SiteApi) -> None:
         chain = Chain(api, b="stall-1")
         with chain.deployed.running() as execution_id:
+            wait_until_asked(chain, "b")
             expect_problem(rerun(api, {"execution_id": execution_id}, "start"), 409, "execution-not-ended")
         answer = rerun(api, {"execution_id": execution_id}, "start", input_data=None, headers={"Prefer": "wait=300"})
         assert (answer.status_code, answer.json()["status"]) == (201, "queued")
@@ -222,7 +223,7 @@ def test_a_rerun_whose_worker_is_killed_goes_on_and_asks_for_nothing_that_is_rec
         chain = Chain(SiteApi(site, key), c="stall-1")
         parent = chain.run()
         again = rerun(chain.api, parent, input_data={"text": "Something else."}).json()
-        wait_until_stalled(chain)
+        wait_until_asked(chain, "c")
         kill_and_restart(site, role)
         chain.api = SiteApi(site, key)
         ended = chain.api.wait_for_end(again["execution_id"])
@@ -237,8 +238,8 @@ def test_a_rerun_whose_worker_is_killed_goes_on_and_asks_for_nothing_that_is_rec
         assert all("reused" in event["payload"] for event in of_a)
 
 
-def wait_until_stalled(chain: Chain) -> None:
+def wait_until_asked(chain: Chain, block_id: str) -> None:
     deadline = time.monotonic() + 60
-    while chain.asked["c"] == 0:
-        assert time.monotonic() < deadline, "The last block was not asked in 60 seconds."
+    while chain.asked[block_id] == 0:
+        assert time.monotonic() < deadline, f"Block {block_id} was not asked in 60 seconds."
         time.sleep(0.05)

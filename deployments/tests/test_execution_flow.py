@@ -20,6 +20,7 @@ from structlog.contextvars import get_contextvars
 
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
+from deployments.executions.lifecycle import ending
 from deployments.executions.run import LoadedExecution, load_execution
 from deployments.executions.start import (
     ConcurrencyLimitReached,
@@ -155,7 +156,7 @@ def test_a_lost_cancel_message_is_made_up_for_by_the_heartbeat(
     worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.script = lambda request: STALL
-    monkeypatch.setattr(lifecycle, "ask_workers_to_cancel", lambda execution_id, by: None)
+    monkeypatch.setattr(ending, "ask_workers_to_cancel", lambda execution_id, by: None)
     execution = start(deploy("mock:any")).execution
     with running(worker, execution):
         eventually(lambda: provider.counters.in_flight == 1)
