@@ -15,7 +15,7 @@ from executor.json_types import JsonObject
 #: Endpoints of every stand: of two blocks, of one, of one that runs alone, and of a version that cannot be read.
 PAIR, SINGLE, LIMITED, BROKEN = "pair", "single", "limited", "broken"
 ALONE: JsonObject = {"max_concurrent": 1, "when_full": "queue"}
-RENEWAL = "lifecycle.renew"
+RENEWAL = "renew"
 #: What happens more often when a sweep or a second hint comes in between: only the first time is sure to come.
 UNEVEN = re.compile(rf"{RENEWAL}|dispatch_due|commit_writes|^hint|^publish|^message|^acknowledge")
 LONG_AGO = "2000-01-01 00:00:00"
@@ -114,7 +114,7 @@ class WaitingCall(Story):
     """A caller waits for its result. In one process it leads past everything that an execution takes."""
 
     name = "call, and wait"
-    covers = r"key_use|start\.|^hint|^publish|^message|^acknowledge|commit_writes"
+    covers = r"key_use|start_execution|^hint|^publish|^message|^acknowledge|commit_writes"
 
     def prepare(self) -> None:
         self.stand.books.run("UPDATE deployments_apikey SET last_used_at = NULL")
@@ -125,7 +125,7 @@ class AsynchronousCall(Story):
     """A caller is answered at once."""
 
     name = "call, not waiting"
-    covers = r"start\.|^hint|^publish"
+    covers = r"start_execution|^hint|^publish"
 
     def prepare(self) -> None:
         self.calls = [Call(SINGLE, "respond-async")]
