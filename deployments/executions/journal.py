@@ -54,6 +54,8 @@ class DatabaseJournal:
         self._is_closed = False
         #: Whether a write was committed: from then on the execution is this attempt's, under its lease.
         self.holds_lease = False
+        #: Whether a call's result of this attempt was committed: it is innocent of the losses before.
+        self.has_progressed = False
         #: Why a write was not kept, when that was not the loss of the fence.
         self.failure: BaseException | None = None
 
@@ -134,12 +136,13 @@ class DatabaseJournal:
         self._pending.clear()
         self._claimed_at = None
         self._last_write = asyncio.wrap_future(self._writer.submit(write))
-        self._last_write.add_done_callback(partial(self._note, seq=write.seq))
+        self._last_write.add_done_callback(partial(self._note, seq=write.seq, has_result=write.has_result))
 
-    def _note(self, write: "asyncio.Future[None]", *, seq: int) -> None:
+    def _note(self, write: "asyncio.Future[None]", *, seq: int, has_result: bool) -> None:
         error = None if write.cancelled() else write.exception()
         if error is None:
             self.holds_lease = True
+            self.has_progressed |= has_result
             self._durable_seq = seq
             return
         # Nothing may follow a write that was not kept: the journal would have a gap.

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
-from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.lifecycle import MAX_LOSSES, Ending, Fence
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
@@ -38,6 +38,8 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
 }
 
 
+#: For so long after its start an execution on its last chance is suspected of having cost its workers.
+SUSPECT_SECONDS = 10.0
 #: What a run needs of its row.
 _COLUMNS = (
     "team_id",
@@ -49,6 +51,7 @@ _COLUMNS = (
     "is_limited",
     "live_text",
     "attempt",
+    "losses",
     "seq",
     "started_at",
     "deadline_at",
@@ -88,6 +91,8 @@ class ExecutionRun:
         self._loaded = loaded
         row, clock = loaded.row, SystemClock()
         self._limits = ExecutionLimits.from_json(row.limits)
+        self._clock = clock
+        self._began = clock.monotonic()
         self._started_at = row.started_at or clock.now()
         self._cancelled_by: str | None = None
         self._is_released = False
@@ -129,6 +134,16 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    @property
+    def is_last_chance(self) -> bool:
+        """Whether the loss of this worker now would be the last one that the execution may have.
+
+        What kills its worker does so early as a rule: who lasts a while makes room for the next suspect, or many of
+        them with long calls would miss their deadlines one behind the other.
+        """
+        is_young = self._clock.monotonic() - self._began < SUSPECT_SECONDS
+        return is_young and self._loaded.row.losses >= MAX_LOSSES - 1 and not self._journal.has_progressed
 
     async def _run_or_give_up(self) -> None:
         try:

@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -18,6 +19,7 @@ from structlog.contextvars import bind_contextvars
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
+from deployments.executions.publisher import publisher
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
@@ -31,6 +33,7 @@ RETRY_SECONDS = 1.0
 QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
+MAX_PUT_OFF = 1_000
 
 
 class Worker:
@@ -39,8 +42,10 @@ class Worker:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._loop = asyncio.new_event_loop()
-        self._writer = GroupCommitWriter(on_committed=self._follow_up)
+        self._writer = GroupCommitWriter(on_committed=self._follow_commits)
         self._runs: dict[UUID, ExecutionRun] = {}
+        #: Executions that wait for another's last chance to be over. What is forgotten here the sweep finds.
+        self._put_off: deque[tuple[UUID, int]] = deque(maxlen=MAX_PUT_OFF)
         self._is_draining = False
         self._idle = asyncio.Event()
         self._renewed_at = time.monotonic()
@@ -70,6 +75,9 @@ class Worker:
         if loaded is None or execution_id in self._runs or self._is_draining:
             return
         run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
+        if run.is_last_chance and self._has_last_chance():
+            self._put_off.append((execution_id, attempt))
+            return
         self._runs[execution_id] = run
         try:
             await run.run()
@@ -171,11 +179,24 @@ class Worker:
         if (run := self._runs.get(execution_id)) is not None:
             run.cancel(by)
 
-    def _follow_up(self, writes: Sequence[Write]) -> None:
+    def _has_last_chance(self) -> bool:
+        """Whether an execution runs here that has lost its last two workers, and recorded nothing since.
+
+        There is only one of these at a time: one of them may be to blame, and would take the others with it.
+        """
+        return any(run.is_last_chance for run in self._runs.values())
+
+    def _publish_put_off(self) -> None:
+        if self._put_off and not self._has_last_chance():
+            publisher.publish(*self._put_off.popleft())
+
+    def _follow_commits(self, writes: Sequence[Write]) -> None:
         """What has ended made room: hint at the next executions of deployments that limit their concurrency.
 
         And what failed may have been one failure too many of its schedule.
         """
+        if self._put_off:
+            self._loop.call_soon_threadsafe(self._publish_put_off)
         deployments = {
             write.deployment_id for write in writes if write.ending and write.is_limited and write.deployment_id
         }

@@ -62,6 +62,11 @@ class Write:
     is_last_resort: bool = False
     done: "Future[None]" = field(default_factory=Future, compare=False)
 
+    @property
+    def has_result(self) -> bool:
+        """Whether a call's result is recorded with it."""
+        return any(event.type in RESULT_TYPES for event in self.events)
+
 
 class WriterStopped(Exception):
     """The worker is going away: nothing more is written."""
@@ -263,16 +268,12 @@ def _claim(claims: Sequence[Write]) -> set[UUID]:
 def _advance(writes: Sequence[Write]) -> None:
     if not writes:
         return
-    progressed = {write.fence.execution_id for write in writes if any(_is_result(event) for event in write.events)}
+    progressed = {write.fence.execution_id for write in writes if write.has_result}
     if not lifecycle.advance({write.fence: write.seq for write in writes}, progressed=progressed):
         raise FenceLost
     for write in writes:
         if write.releases and not lifecycle.release(write.fence, write.seq):
             raise FenceLost
-
-
-def _is_result(event: ExecutionEvent) -> bool:
-    return event.type in RESULT_TYPES
 
 
 def _finish(writes: Sequence[Write]) -> None:

@@ -21,6 +21,7 @@ from structlog.contextvars import get_contextvars
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
 from deployments.executions.lifecycle import ending
+from deployments.executions.publisher import publisher
 from deployments.executions.run import LoadedExecution, load_execution
 from deployments.executions.start import (
     ConcurrencyLimitReached,
@@ -133,7 +134,7 @@ def test_the_provider_s_failure_is_the_execution_s(worker: Worker, provider: Moc
 
 def test_a_hanging_call_ends_at_the_deadline(worker: Worker, provider: MockProvider) -> None:
     provider.script = lambda request: STALL
-    execution = start(deploy("mock:any", deadline_seconds=1)).execution
+    execution = start(deploy("mock:any", deadline_seconds=3)).execution
     worker.run(execution.id, 0)
     execution.refresh_from_db()
     assert (execution.status, execution.error_code) == ("failed", "timeout")
@@ -276,6 +277,32 @@ def test_a_heartbeat_never_stops_what_is_just_being_claimed(
         pass
     busy.drain(0)
     assert set(ExecutionLog.objects.values_list("status", "attempt")) == {("completed", 1)}
+
+
+def test_of_those_on_their_last_chance_one_runs_at_a_time_until_it_has_a_result(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them may have cost the others their workers: it must not do so once more."""
+    gate = threading.Event()
+
+    async def wait_at_gate(request: object) -> None:
+        await asyncio.to_thread(gate.wait, 20)
+
+    published: list[tuple[UUID, int]] = []
+    monkeypatch.setattr(publisher, "publish", lambda *hint: published.append(hint))
+    provider.script = wait_at_gate
+    deployment = deploy("mock:any")
+    suspect, other, innocent = (start(deployment).execution for _ in range(3))
+    published.clear()
+    ExecutionLog.objects.filter(id__in=[suspect.id, other.id]).update(losses=lifecycle.MAX_LOSSES - 1)
+    with running(worker, suspect, innocent):
+        eventually(lambda: provider.counters.in_flight == 2)
+        worker.run(other.id, 0)
+        assert (provider.counters.requests, published) == (2, [])
+        gate.set()
+    eventually(lambda: published == [(other.id, 0)])
+    worker.run(other.id, 0)
+    assert set(ExecutionLog.objects.values_list("status", flat=True)) == {"completed"}
 
 
 def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:

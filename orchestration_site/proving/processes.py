@@ -65,8 +65,9 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL: it can put nothing in order any more."""
-        self.running.kill()
-        self.running.wait()
+        running = self.running  # another thread may start the next life at once
+        running.kill()
+        running.wait()
 
     def suspend(self) -> None:
         """SIGSTOP: it stands still, and notices nothing of that until `resume`."""

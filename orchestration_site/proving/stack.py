@@ -176,7 +176,7 @@ class DistributedStack(Stack):
 
 
 @contextlib.contextmanager
-def run_servers(target: str) -> Iterator[Servers | None]:
+def run_servers(target: str, *, durable: bool = True) -> Iterator[Servers | None]:
     """The servers that the target needs, in a folder that goes with them. Raises `ServerMissing`, `ServerFailed`."""
     if target == EMBEDDED:
         yield None
@@ -190,7 +190,7 @@ def run_servers(target: str) -> Iterator[Servers | None]:
         rabbitmq = RabbitServer(folders["rabbitmq"]) if target == RABBITMQ else None
         if rabbitmq is not None:
             running.enter_context(rabbitmq)
-        postgres = running.enter_context(PostgresServer(folders["postgres"]))
+        postgres = running.enter_context(PostgresServer(folders["postgres"], durable=durable))
         yield Servers(postgres, running.enter_context(RedisServer(folders["redis"])), rabbitmq)
 
 

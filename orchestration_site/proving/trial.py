@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from executor.json_types import Json, JsonObject
+from orchestration_site.environment import Environment
 from orchestration_site.proving.client import SiteClient
 from orchestration_site.proving.findings import (
     Findings,
@@ -22,7 +23,7 @@ from orchestration_site.proving.findings import (
 from orchestration_site.proving.load import Callers, Offered
 from orchestration_site.proving.processes import Process, ProcessFailed
 from orchestration_site.proving.provider import ASKED, ScriptedProvider
-from orchestration_site.proving.stack import Stack
+from orchestration_site.proving.stack import EMBEDDED, Stack
 
 BLOCKS = 5
 PROGRESS_SECONDS = 2.0
@@ -75,6 +76,12 @@ class Trial:
         return self._provider
 
     @property
+    def lease_seconds(self) -> float:
+        """How long a lease of the private system is."""
+        default = Environment.model_fields["lease_seconds"].default
+        return float(self.stack.env.get("LEASE_SECONDS", default))
+
+    @property
     def is_private(self) -> bool:
         return self._stack is not None
 
@@ -87,9 +94,9 @@ class Trial:
         self._say(f"{time.monotonic() - self._began:6.1f} s  {text}")
 
     async def run_workers(self, count: int, **variables: object) -> list[Process]:
-        """So many new workers, all ready, in place of those that there were."""
+        """So many new workers, all ready, in place of those that there were; embedded, always the one."""
         await asyncio.to_thread(self.stack.end_workers)
-        return await self.add_workers(count, **variables)
+        return await self.add_workers(1 if self.target == EMBEDDED else count, **variables)
 
     async def add_workers(self, count: int, **variables: object) -> list[Process]:
         """So many workers more, all ready."""

@@ -4,7 +4,7 @@ from orchestration_site.proving.scenarios.broker_away import BrokerAway, BrokerH
 from orchestration_site.proving.scenarios.broker_emptied import BrokerEmptied
 from orchestration_site.proving.scenarios.call_hangs import CallHangs, DeadlinePasses
 from orchestration_site.proving.scenarios.contract import Scenario
-from orchestration_site.proving.scenarios.database_killed import DatabaseKilled
+from orchestration_site.proving.scenarios.database_killed import DatabaseAway, DatabaseKilled
 from orchestration_site.proving.scenarios.drained import Drained
 from orchestration_site.proving.scenarios.messages_repeated import MessagesRepeated
 from orchestration_site.proving.scenarios.poison import DrainedOften, Poison
@@ -29,5 +29,6 @@ _ALL: tuple[type[Scenario], ...] = (
     BrokerEmptied,
     MessagesRepeated,
     DatabaseKilled,
+    DatabaseAway,
 )
 SCENARIOS: dict[str, type[Scenario]] = {scenario.name: scenario for scenario in _ALL}

@@ -15,13 +15,13 @@ from orchestration_site.proving.verdict import Promise, Verdict, few_repeated, p
 
 @dataclass(frozen=True, kw_only=True)
 class CallHangs(Scenario):
-    """As many executions hang as the one worker can run; `executions` others wait behind them for a slot."""
+    """As many executions hang as the one worker can run; `behind` them others wait for a slot."""
 
     name: ClassVar = "call-hangs"
     shows: ClassVar = "A call hangs for ever: its execution ends in failed(timeout) soon after, and its slot is free."
     targets: ClassVar = frozenset({EMBEDDED, DISTRIBUTED, RABBITMQ})
 
-    executions: int = 20
+    behind: int = 8
     concurrency: int = 4
     timeout_seconds: float = 20.0
     late_at_most: float = 10.0
@@ -51,20 +51,20 @@ class CallHangs(Scenario):
             await trial.offer(hanging, per_second=self.concurrency * 2)
             await trial.until(lambda: len(trial.provider.in_flight()) == self.concurrency, what="The hanging calls")
             await asyncio.sleep(self.lead_seconds)
-            await trial.offer(trial.markers(self.executions), per_second=self.executions)
+            await trial.offer(trial.markers(self.behind), per_second=self.behind)
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
         hung = [record for record in findings.records if record.marker in hanging]
         others = [record for record in findings.records if record.marker not in hanging]
         late = [record for record in hung if self._seconds(record) > self.timeout_seconds + self.late_at_most]
         ends = {(record.status, record.error_code) for record in hung}
-        behind = sum(record.status != "completed" for record in others)
+        kept_waiting = sum(record.status != "completed" for record in others)
         promises = [
             *promises_of_all(findings, within=self.ended_within),
             few_repeated(findings, at_most=0, why="nothing was killed"),
             Promise("what hangs ends in failed(timeout)", ends == {("failed", "timeout")}, f"{ends}"),
             Promise(f"at most {self.late_at_most:g} s after its time is over", not late, f"{len(late)} later"),
-            Promise("its slot is free for those behind it", not behind, f"{behind} did not complete"),
+            Promise("its slot is free for those behind it", not kept_waiting, f"{kept_waiting} did not complete"),
         ]
         return self.verdict(trial, findings, promises)
 

@@ -26,7 +26,7 @@ class Drained(Scenario):
 
     @classmethod
     def full(cls, target: str) -> Self:
-        return cls(executions=200, per_second=5.0, workers=1) if target == EMBEDDED else cls()
+        return cls(executions=200, per_second=5.0) if target == EMBEDDED else cls()
 
     async def run(self, trial: Trial) -> Verdict:
         await trial.run_workers(self.workers)

@@ -43,7 +43,10 @@ class _Deadly:
 
 @dataclass(frozen=True, kw_only=True)
 class Poison(Scenario):
-    """`neighbours` are in the middle of a call when it happens for the first time; `executions` others come and go."""
+    """`neighbours` are in the middle of a call when it comes; `executions` others come and go.
+
+    A second one, alone afterwards, kills its worker as often as one may before each of its first two results.
+    """
 
     name: ClassVar = "poison"
     shows: ClassVar = "An execution kills its worker each time: it fails after 3 losses, and harms no other."
@@ -64,9 +67,10 @@ class Poison(Scenario):
         trial.provider.latency = self.call_seconds
         trial.provider.on_call = deadly.taste
         async with trial.progress(), trial.beside(deadly.replace_the_dead()):
-            await trial.offer(neighbours, per_second=self.neighbours)
-            await trial.offer([poison, survivor], per_second=10)
+            await trial.offer([*neighbours, poison], per_second=self.neighbours / self.call_seconds)
             await trial.offer(trial.markers(self.executions), per_second=self.per_second)
+            await trial.until_ended(self.ended_within)
+            await trial.offer([survivor], per_second=1)
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
         records = {record.marker: record for record in findings.records}

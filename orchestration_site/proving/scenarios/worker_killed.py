@@ -29,7 +29,7 @@ class WorkerKilled(Scenario):
     @classmethod
     def full(cls, target: str) -> Self:
         # One process is the web server, too: it takes fewer calls a second, and none while it starts again.
-        return cls(executions=500, per_second=10.0, workers=1) if target == EMBEDDED else cls()
+        return cls(executions=500, per_second=10.0) if target == EMBEDDED else cls()
 
     async def run(self, trial: Trial) -> Verdict:
         if trial.is_private:
