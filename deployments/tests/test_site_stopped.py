@@ -17,8 +17,8 @@ import pytest
 
 from deployments.tests.site_api import EVERYTHING, SiteApi
 from orchestration_site.proving.mock_provider import ChatRequest
-from orchestration_site.proving.processes import Process, wait_until_ready
-from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site, wait_for_url
+from orchestration_site.proving.processes import Process, wait_for_url, wait_until_ready
+from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 pytestmark = pytest.mark.durability
 
