@@ -31,6 +31,7 @@ django.setup()
 
 # All that a role needs: a forked process must not have to import anything.
 import celery.__main__  # noqa: E402 - Django has to be set up first, here and below
+import celery.apps.beat  # noqa: E402
 import celery.apps.worker  # noqa: E402
 import celery.concurrency.thread  # noqa: E402
 import celery.worker.consumer  # noqa: E402

@@ -25,6 +25,7 @@ OPERATIONS = {
     "fail_queued",
     "dispatch_due",
     "undeploy",
+    "firing._fire_some: accept_all",
     "hint",
     "publish",
     "message",
@@ -41,11 +42,11 @@ def test_one_process_recovers_from_every_point(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.distributed
-def test_web_and_worker_recover_from_every_point(
+def test_web_worker_and_beat_recover_from_every_point(
     postgres_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crashes = sweep((postgres_url, redis_url))
-    show(capsys, "PostgreSQL and Redis, web and worker", crashes)
+    show(capsys, "PostgreSQL and Redis; web, worker and beat", crashes)
     assert not_recovered(crashes) == []
     assert never_tried(crashes, OPERATIONS) == set()
 
