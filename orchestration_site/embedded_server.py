@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 from asgiref.typing import ASGI3Application
 
+from deployments.live.waiting import let_callers_go
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.draining import begin_draining
 
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
 
 
 class EmbeddedServer:
-    """Serves until SIGTERM or SIGINT; then refuses new requests, drains the worker, and ends."""
+    """Serves until SIGTERM or SIGINT; then refuses new requests, drains the worker, answers who waits, and ends."""
 
     def __init__(self, application: ASGI3Application, services: BackgroundServices) -> None:
         self._services = services
@@ -68,6 +69,7 @@ class EmbeddedServer:
     async def _end(self, serving: "asyncio.Task[None]") -> bool:
         begin_draining()
         stopped = await asyncio.to_thread(self._services.stop)
+        let_callers_go()  # what was given back ends after the next start: they are told where
         self._server.should_exit = True
         await serving
         return stopped

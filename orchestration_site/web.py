@@ -20,7 +20,11 @@ def build_application() -> RequestIdMiddleware:
     collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once for what is there
     protocols = ProtocolTypeRouter(
         {
-            "http": BodyLimitMiddleware(cast(ASGI3Application, ASGIHandler()), max_bytes=settings.MAX_BODY_BYTES),
+            "http": BodyLimitMiddleware(
+                cast(ASGI3Application, ASGIHandler()),
+                max_bytes=settings.MAX_BODY_BYTES,
+                max_seconds=settings.MAX_BODY_SECONDS,
+            ),
             "websocket": AuthMiddlewareStack(URLRouter([])),
         }
     )
