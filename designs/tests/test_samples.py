@@ -9,7 +9,7 @@ import pytest
 
 from designs.samples import Sample, load_samples
 from executor.events import RecordedEvent
-from executor.json_schema import check_schema
+from executor.schema_check import check_schema
 from executor.providers.accounts import accounts_from_environment
 from executor.providers.registry import ProviderRegistry
 from executor.results import ExecutionResult
