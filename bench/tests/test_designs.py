@@ -12,7 +12,7 @@ from executor.providers.accounts import Account
 from executor.providers.contract import ModelRequest
 from executor.providers.registry import ProviderRegistry
 from executor.run import run_design
-from executor.tests.builders import LoopClock, run_in_virtual_time
+from executor.tests.clocks import LoopClock, run_in_virtual_time
 from executor.tests.models import ScriptedModels, Slow
 
 INPUT: JsonObject = {"question": "Which of the three plans do we follow?"}
