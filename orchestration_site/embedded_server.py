@@ -45,6 +45,7 @@ class EmbeddedServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # `build_application` sees to them
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
         self._server = Server(self._config)

@@ -110,7 +110,7 @@ def commands_of_roles(port: int) -> dict[str, list[str]]:
     celery = [str(BIN / "celery"), "-A", "orchestration_site"]
     uvicorn = [str(BIN / "uvicorn"), "orchestration_site.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     return {
-        "web": [*uvicorn, "--lifespan", "off", "--no-server-header", "--no-access-log"],
+        "web": [*uvicorn, "--lifespan", "off", "--no-server-header", "--no-proxy-headers", "--no-access-log"],
         "worker": [*celery, "worker", "-P", "threads", "--without-gossip", "--without-mingle"],
         "beat": [*celery, "beat"],
     }
