@@ -141,6 +141,11 @@ class ExecutionLog(TeamOwned):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL_STATUSES
 
+    def is_visible_to(self, principal: Principal) -> bool:
+        """What `visible_to` says of many rows, of this one. Its team and deployment never change."""
+        of_team = principal.team_ids is ALL or self.team_id in principal.team_ids
+        return of_team and (principal.deployment_ids is ALL or self.deployment_id in principal.deployment_ids)
+
 
 class ExecutionEvent(models.Model):
     """One line of an execution's journal. Append-only; the writer makes its id, so that a commit can be repeated."""
