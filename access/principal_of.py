@@ -27,7 +27,7 @@ def principal_of(user: User) -> Principal:
 
 
 def principals_of(users: Collection[User]) -> dict[int, Principal]:
-    """The Principal of each user, by the user's id: in three queries, one more for superusers, however many they are."""
+    """The Principal of each user, by the user's id: three queries, and one for superusers, however many they are."""
     members = [user.pk for user in users if user.is_active and not user.is_superuser]
     teams, verbs = _teams_of(members), _verbs_of(members)
     everything = _superusers_team() if any(user.is_active and user.is_superuser for user in users) else None
