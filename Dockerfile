@@ -1,5 +1,5 @@
 # One image for every role. Alone it runs the whole system (`serve`); of several containers each gets its role's command:
-#   web     uvicorn orchestration_site.asgi:application --host 0.0.0.0 --port 8000 --lifespan off --no-server-header
+#   web     python manage.py web
 #   worker  celery -A orchestration_site worker -P threads --without-gossip --without-mingle
 #   beat    celery -A orchestration_site beat
 #   once    python manage.py setup

@@ -22,6 +22,15 @@ def bind_listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+def abort_unread(listener: socket.socket, seconds: float) -> None:
+    """Have the kernel end connections whose peer takes nothing of what it was sent for that long.
+
+    Connections inherit it. Linux alone can do it; elsewhere they stay, with what little they hold.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))
+
+
 def base_url(host: str, listener: socket.socket) -> str:
     """Where a browser on this machine finds the site."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - compared, not bound

@@ -3,11 +3,11 @@
 from typing import cast
 
 from asgiref.typing import ASGI3Application
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 
+from deployments.live.routing import websocket_urlpatterns
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
 from orchestration_site.static_files import collect_static_files
@@ -21,7 +21,7 @@ def build_application() -> RequestIdMiddleware:
     protocols = ProtocolTypeRouter(
         {
             "http": BodyLimitMiddleware(cast(ASGI3Application, ASGIHandler()), max_bytes=settings.MAX_BODY_BYTES),
-            "websocket": AuthMiddlewareStack(URLRouter([])),
+            "websocket": URLRouter(websocket_urlpatterns),
         }
     )
     return RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))

@@ -143,8 +143,7 @@ class ExecutionLog(TeamOwned):
 
     def is_visible_to(self, principal: Principal) -> bool:
         """What `visible_to` says of many rows, of this one. Its team and deployment never change."""
-        of_team = principal.team_ids is ALL or self.team_id in principal.team_ids
-        return of_team and (principal.deployment_ids is ALL or self.deployment_id in principal.deployment_ids)
+        return principal.sees(self.team_id, self.deployment_id)
 
 
 class ExecutionEvent(models.Model):

@@ -199,9 +199,8 @@ def run_distributed_site(postgres_url: str, redis_url: str, **variables: object)
 def commands_of_roles(port: int) -> dict[str, list[str]]:
     """What `make web`, `make worker` and `make beat` run."""
     celery = [str(BIN / "celery"), "-A", "orchestration_site"]
-    uvicorn = [str(BIN / "uvicorn"), "orchestration_site.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     return {
-        "web": [*uvicorn, "--lifespan", "off", "--no-server-header", "--no-access-log"],
+        "web": [*MANAGE, "web", "--host", "127.0.0.1", "--port", str(port)],
         "worker": [*celery, "worker", "-P", "threads", "--without-gossip", "--without-mingle"],
         "beat": [*celery, "beat"],
     }

@@ -20,7 +20,7 @@ from orchestration_site.first_visit import (
     apply_migrations,
     make_first_visit,
 )
-from orchestration_site.listening import CannotListen, base_url, bind_listener
+from orchestration_site.listening import CannotListen, abort_unread, base_url, bind_listener
 from orchestration_site.web import build_application
 from orchestration_site.welcome import welcome_lines
 
@@ -45,6 +45,7 @@ class Command(BaseCommand):
     def _serve(self) -> bool:
         environment = settings.ENVIRONMENT
         listener = bind_listener(environment.host, environment.port)
+        abort_unread(listener, environment.live_stall_seconds)
         first_visit = _prepare()
         server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it

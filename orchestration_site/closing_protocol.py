@@ -1,0 +1,29 @@
+"""Uvicorn's WebSocket protocol, with an end for clients that do not read."""
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+#: How long a client that has been sent its close may take to read it and to answer.
+CLOSE_SECONDS = 10.0
+SHUTDOWN_SECONDS = 3.0
+
+
+class ClosingProtocol(WebSocketsSansIOProtocol):
+    """Uvicorn holds even a close back until the client has read what came before, and then waits for it for ever.
+
+    Here the close goes out behind what is waiting, and some seconds later the connection is gone, read or not.
+    """
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] != "websocket.close":
+            await super().send(message)
+            return
+        self.writable.set()
+        await super().send(message)
+        if self.close_timer is not None:
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(SHUTDOWN_SECONDS, self.transport.abort)
