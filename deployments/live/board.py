@@ -74,18 +74,20 @@ class Board:
     """The last reading of all live deployments, kept up while somebody watches."""
 
     def __init__(self) -> None:
+        #: The number of the last reading, and of the last one that was begun.
         self.reading = 0
+        self.begun = 0
         self._rows: dict[UUID, _Row] = {}
+        self._changed_at = 0
         self._watchers: set[asyncio.Event] = set()
         self._keeping_up: asyncio.Task[None] | None = None
 
     @contextmanager
     def watch(self) -> Iterator[asyncio.Event]:
-        """An event that is set by every reading that saw a change, the first one included."""
+        """An event that is set by every reading."""
         woken = asyncio.Event()
         self._watchers.add(woken)
         if self._keeping_up is None or self._keeping_up.done():
-            self.reading, self._rows = 0, {}  # what was read for those who left long ago is old
             self._keeping_up = asyncio.create_task(self._keep_up())
         try:
             yield woken
@@ -94,15 +96,17 @@ class Board:
 
     def changes(self, principal: Principal, *, since: int) -> Changes:
         """What this caller may see of what has changed after that reading."""
+        if self._changed_at <= since:
+            return Changes([], [])
         changed = [row for row in self._rows.values() if row.changed_at > since]
         visible = [row for row in changed if principal.sees(row.numbers.team_id, row.numbers.id)]
         return Changes(
             [row.numbers for row in visible if not row.is_gone], [row.numbers.id for row in visible if row.is_gone]
         )
 
-    def take(self, read: Mapping[UUID, Numbers]) -> None:
+    def take(self, reading: int, read: Mapping[UUID, Numbers]) -> None:
         """A new reading of all live deployments."""
-        self.reading += 1
+        self.reading = reading
         rows = {
             deployment_id: row
             for deployment_id, row in self._rows.items()
@@ -116,14 +120,15 @@ class Board:
             if known is None or known.is_gone or known.numbers != numbers:
                 rows[deployment_id] = _Row(numbers, self.reading)
         self._rows = rows
-        if self.reading == 1 or any(row.changed_at == self.reading for row in rows.values()):
-            for woken in self._watchers:
-                woken.set()
+        self._changed_at = max((row.changed_at for row in rows.values()), default=0)
+        for woken in self._watchers:
+            woken.set()
 
     async def _keep_up(self) -> None:
         while self._watchers:
+            self.begun += 1
             try:
-                self.take(await in_database_thread(read_numbers))
+                self.take(self.begun, await in_database_thread(read_numbers))
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.debug("The numbers of the deployments cannot be read: %s", error)
             await asyncio.sleep(PERIOD_SECONDS)
@@ -154,18 +159,20 @@ async def follow_deployments(admission: Admission) -> AsyncIterator[list[Message
     """`{type: "snapshot", deployments: [{id, status, execution_count, last_execution_at, queued, running}]}`, then as
     numbers change, at most once a second, `{type: "changes", deployments: […], removed: [ids]}`.
 
-    A snapshot replaces what was shown; it comes again when other deployments may be seen than before. Of a long list the
-    rest follows the snapshot as changes. The stream ends when the admission does.
+    A snapshot replaces what was shown; it comes again when other deployments may be seen than before. Of a long list
+    the rest follows the snapshot as changes. The stream ends when the admission does.
     """
     board = current_board()
     with board.watch() as woken:
         admission.wake = woken.set
+        # A reading that was begun before may lack what the page that opens the socket shows already.
+        first = board.begun + 1
         shown_to: Principal | None = None
         seen = 0
         while not admission.is_over:
             is_snapshot = admission.principal != shown_to
             changes = board.changes(admission.principal, since=0 if is_snapshot else seen)
-            if board.reading and (is_snapshot or changes.numbers or changes.gone):
+            if board.reading >= first and (is_snapshot or changes.numbers or changes.gone):
                 shown_to, seen = admission.principal, board.reading
                 yield list(_messages(changes, is_snapshot=is_snapshot))
             await woken.wait()
