@@ -1,6 +1,7 @@
-"""Uvicorn's WebSocket protocol, with an end for clients that do not read."""
+"""Uvicorn's protocols, with an end for clients that do not read."""
 
 from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 #: How long a client that has been sent its close may take to read it and to answer.
@@ -8,7 +9,22 @@ CLOSE_SECONDS = 10.0
 SHUTDOWN_SECONDS = 3.0
 
 
-class ClosingProtocol(WebSocketsSansIOProtocol):
+class ClosingHttp(HttpToolsProtocol):
+    """Uvicorn waits for such a client until its patience is over, and then cancels with an error in the log.
+
+    Here the connection is gone a few seconds after the server was told to stop. Whoever waits for an answer stays.
+    """
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.loop.call_later(SHUTDOWN_SECONDS, self._abort_if_unread)
+
+    def _abort_if_unread(self) -> None:
+        if self.flow is not None and self.flow.write_paused:
+            self.transport.abort()
+
+
+class ClosingWebSocket(WebSocketsSansIOProtocol):
     """Uvicorn holds even a close back until the client has read what came before, and then waits for it for ever.
 
     Here the close goes out behind what is waiting, and some seconds later the connection is gone, read or not.

@@ -25,7 +25,8 @@ def bind_listener(host: str, port: int) -> socket.socket:
 def abort_unread(listener: socket.socket, seconds: float) -> None:
     """Have the kernel end connections whose peer takes nothing of what it was sent for that long.
 
-    Connections inherit it. Linux alone can do it; elsewhere they stay, with what little they hold.
+    Event streams end by it; a socket is closed before, with its code. Connections inherit it from the listener. Linux
+    alone can do it: elsewhere they stay, with what little they hold.
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))

@@ -12,7 +12,7 @@ from asgiref.typing import ASGI3Application
 
 from deployments.live.admission import current_admissions
 from deployments.live.closing import Closing
-from orchestration_site.closing_protocol import ClosingProtocol
+from orchestration_site.closing_protocol import ClosingHttp, ClosingWebSocket
 from orchestration_site.draining import begin_draining, is_draining
 
 #: Nothing is to be sent over our sockets.
@@ -27,7 +27,8 @@ def server_config(application: ASGI3Application, *, graceful_seconds: int) -> uv
         log_config=None,
         access_log=False,
         server_header=False,
-        ws=ClosingProtocol,
+        http=ClosingHttp,
+        ws=ClosingWebSocket,
         ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         # Events are small, and each compressing socket would keep tens of kilobytes and take most of the time.
         ws_per_message_deflate=False,

@@ -1,9 +1,10 @@
 """Clients of live progress for tests: sockets, and browsers that are signed in."""
 
 import json
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from websockets.exceptions import ConnectionClosed
@@ -15,13 +16,15 @@ PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
-def open_socket(site: Site, path: str, *, origin: str | None = None, **headers: str) -> Iterator[ClientConnection]:
+def open_socket(
+    site: Site, path: str, *, origin: str | None = None, sock: socket.socket | None = None, **headers: str
+) -> Iterator[ClientConnection]:
     """A socket at that path; header names with underscores for dashes. Raises what the client raises when refused."""
     url = site.base_url.replace("http", "ws", 1) + path
     named: Mapping[str, str] = {name.replace("_", "-"): value for name, value in headers.items()}
-    options: Any = {"compression": None, "proxy": None, "close_timeout": 5}
-    with connect(url, origin=origin, additional_headers=named, **options) as socket:
-        yield socket
+    options: Any = {"compression": None, "proxy": None, "close_timeout": 5, "sock": sock}
+    with connect(url, origin=cast("Any", origin), additional_headers=named, **options) as opened:
+        yield opened
 
 
 def bearer(key: str) -> str:

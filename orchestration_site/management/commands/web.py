@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import get_resolver
 
+from orchestration_site.closing_protocol import CLOSE_SECONDS
 from orchestration_site.listening import CannotListen, abort_unread, base_url, bind_listener
 from orchestration_site.web import build_application
 from orchestration_site.web_server import WebServer
@@ -24,7 +25,7 @@ class Command(BaseCommand):
             listener = bind_listener(options["host"], options["port"])
         except CannotListen as reason:
             raise CommandError(str(reason)) from None
-        abort_unread(listener, settings.ENVIRONMENT.live_stall_seconds)
+        abort_unread(listener, settings.ENVIRONMENT.live_stall_seconds + CLOSE_SECONDS)
         server = WebServer(build_application())
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
         url = base_url(options["host"], listener)
