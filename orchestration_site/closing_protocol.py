@@ -5,7 +5,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 #: How long a client that has been sent its close may take to read it and to answer.
-CLOSE_SECONDS = 10.0
+CLOSE_SECONDS = 5.0
 SHUTDOWN_SECONDS = 3.0
 
 

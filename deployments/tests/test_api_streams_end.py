@@ -64,7 +64,11 @@ class Watching:
 @pytest.fixture(scope="module", params=MODES)
 def watching(request: pytest.FixtureRequest) -> Iterator[Watching]:
     with ExitStack() as stack:
-        settings: dict[str, Any] = {"live_check_seconds": CHECK_SECONDS, "live_stall_seconds": STALL_SECONDS}
+        settings: dict[str, Any] = {
+            "live_check_seconds": CHECK_SECONDS,
+            "live_stall_seconds": STALL_SECONDS,
+            "drain_seconds": 1,
+        }
         if request.param == "embedded":
             site = stack.enter_context(run_embedded_site(port=free_port(), **settings))
         else:

@@ -171,7 +171,7 @@ class Viewers:
 
     async def until_each_has_seen(self, events: int, *, seconds: float) -> None:
         """Raises `TimeoutError`, and what a viewer raised."""
-        await self._until(lambda: all(len(viewer.seqs) >= events for viewer in self.viewers), seconds)
+        await self.until(lambda: all(len(viewer.seqs) >= events for viewer in self.viewers), seconds=seconds)
 
     async def until_all_is_seen(self, *, seconds: float) -> ViewersReport:
         """What they saw, once each has seen its execution end and its socket close, or that many seconds are over.
@@ -179,10 +179,11 @@ class Viewers:
         Raises what a viewer raised.
         """
         with suppress(TimeoutError):  # the report says who has not
-            await self._until(lambda: all(task.done() for task in self._tasks), seconds)
+            await self.until(lambda: all(task.done() for task in self._tasks), seconds=seconds)
         return ViewersReport.of(self.viewers)
 
-    async def _until(self, condition: Callable[[], bool], seconds: float) -> None:
+    async def until(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        """Wait for what the viewers see to satisfy it. Raises `TimeoutError`, and what a viewer raised."""
         async with asyncio.timeout(seconds):
             while not condition():
                 for task in self._tasks:
