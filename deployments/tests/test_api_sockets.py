@@ -31,7 +31,7 @@ def key_of(api: SiteApi) -> str:
     return str(api.http.headers["Authorization"])
 
 
-def refusal(site: Site, path: str, *, origin: str | None = None, **headers: str) -> tuple[int, Any]:
+def refusal(site: Site, path: str, *, origin: str | None = None, **headers: Any) -> tuple[int, Any]:
     """The status and the problem that the handshake is answered with."""
     with pytest.raises(InvalidStatus) as refused, open_socket(site, path, origin=origin, **headers):
         pass
@@ -43,7 +43,7 @@ def refusal(site: Site, path: str, *, origin: str | None = None, **headers: str)
     return response.status_code, problem
 
 
-def code_shown(site: Site, path: str, *, origin: str, **headers: str) -> int | None:
+def code_shown(site: Site, path: str, *, origin: str, **headers: Any) -> int | None:
     """The code that a browser is shown, which never sees the answer to a handshake."""
     with open_socket(site, path, origin=origin, **headers) as socket:
         messages, code = all_messages(socket)
@@ -197,6 +197,14 @@ class TestSessions:
         }[differs]
         status, problem = refusal(api.site, path_of(history[1]), origin=origin, cookie=cookie)
         assert (status, problem["type"]) == (403, "/problems/cross-origin")
+
+    def test_a_proxy_that_ends_tls_says_which_scheme_our_pages_have(
+        self, api: SiteApi, history: History, cookie: str
+    ) -> None:
+        path, headers = path_of(history[1]), {"cookie": cookie, "x_forwarded_proto": "https"}
+        with open_socket(api.site, path, origin=api.site.base_url.replace("http", "https", 1), **headers) as socket:
+            assert next_message(socket)["seq"] == 1
+        assert refusal(api.site, path, origin=api.site.base_url, **headers)[0] == 403
 
     def test_a_session_and_a_key_in_one_request_are_a_400(self, api: SiteApi, history: History, cookie: str) -> None:
         status, problem = refusal(api.site, path_of(history[1]), cookie=cookie, authorization=key_of(api))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -96,7 +97,7 @@ class Ending:
 class Case:
     """A caller, by their headers, and what is done to their rights."""
 
-    headers: dict[str, str]
+    headers: dict[str, Any]
     change: Callable[[], Any]
 
 
@@ -116,7 +117,7 @@ def users(watching: Watching) -> dict[str, Case]:
         username, browser = new_user(watching)
         code = f"from django.contrib.auth.models import User; user = User.objects.get(username={username!r})\n"
         code += change.replace("{session!r}", repr(browser.cookies["sessionid"]))
-        cases[name] = Case({"cookie": cookie_of(browser)}, lambda code=code: run_in_site(watching.site, code))
+        cases[name] = Case({"cookie": cookie_of(browser)}, partial(run_in_site, watching.site, code))
     _, leaver = new_user(watching)
     return cases | {"a logout": Case({"cookie": cookie_of(leaver)}, lambda: sign_out(leaver))}
 
@@ -143,7 +144,7 @@ def keys(watching: Watching) -> dict[str, Case]:
     for name, change in changes.items():
         made = new_key(watching)
         code = f"from deployments.models import ApiKey; keys = ApiKey.objects.filter(id={made['id']!r})\n{change}"
-        cases[name] = Case({"authorization": bearer(made["key"])}, lambda code=code: run_in_site(watching.site, code))
+        cases[name] = Case({"authorization": bearer(made["key"])}, partial(run_in_site, watching.site, code))
     return cases
 
 
@@ -185,7 +186,7 @@ def endings(watching: Watching) -> dict[str, Ending]:
         return endings
 
 
-def open_all(stack: ExitStack, watching: Watching, headers: dict[str, str]) -> Iterator[Any]:
+def open_all(stack: ExitStack, watching: Watching, headers: dict[str, Any]) -> Iterator[Any]:
     """Two sockets and an event stream, each of which has shown that it goes on."""
     origin = watching.site.base_url
     execution = stack.enter_context(open_socket(watching.site, watching.path, origin=origin, **headers))

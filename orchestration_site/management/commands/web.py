@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
-            listener = bind_listener(options["host"], options["port"])
+            listener = bind_listener(options["host"], options["port"], command="make web")
         except CannotListen as reason:
             raise CommandError(str(reason)) from None
         abort_unread(listener, settings.ENVIRONMENT.live_stall_seconds + CLOSE_SECONDS)
