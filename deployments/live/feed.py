@@ -80,9 +80,8 @@ class _Reader:
             self._knows_state = True
             return []
         last_seq = self._subscription.last_seq
-        pages = _current_pages()
-        # A read that others had begun may be too old to have what was announced since; the second one is not.
-        page = await pages.read(self._execution_id, self._after) or await pages.read(self._execution_id, self._after)
+        page = await _current_pages().read(self._execution_id, self._after)
+        # Up to the last seq that is known everything is committed: where nothing is found, nothing is to come.
         self._after = page[-1].seq or last_seq if page else last_seq
         return page
 

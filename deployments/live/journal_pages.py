@@ -24,7 +24,7 @@ class JournalPages:
     async def read(self, execution_id: UUID, after: int) -> list[Message]:
         """The events after that seq, in order, as many as make a page.
 
-        A read that was under way already may miss what was committed meanwhile: who knows of more asks again.
+        A read that was under way already may lack the latest of them: who knows of more asks again.
         """
         place = (execution_id, after)
         reading = self._reading.get(place)
