@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 #: What a client may send, to keep the connection alive for instance, though nobody reads it.
 IGNORED_MESSAGES = 20
 IGNORED_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,7 @@ def eventually(condition: Callable[[], bool], *, seconds: float = PATIENCE_SECON
 
 def test_a_socket_that_is_not_read_is_closed_with_its_code(watching: Watching, long_execution: str) -> None:
     path, key = f"/ws/executions/{long_execution}", watching.api.http.headers["Authorization"]
-    seconds = STALL_SECONDS + 2
+    seconds = STALL_SECONDS + 1.5
     for _ in range(3):  # a machine that is busy may take longer to notice
         with open_socket(watching.site, path, sock=small_connection(watching), authorization=key) as viewer:
             time.sleep(seconds)

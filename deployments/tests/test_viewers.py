@@ -2,11 +2,13 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from deployments.live.closing import Closing
@@ -136,12 +138,16 @@ async def test_the_channel_layer_stays_away(stage: Stage) -> None:
 
 
 def test_who_came_while_the_layer_was_away_hears_it_once_it_is_back(stage: Stage) -> None:
+    """Even where it had never been there: the web process starts while it is away."""
     executions = stage.start_executions(1, model=WITH_TEXT)
-    path = f"/ws/executions/{executions[0]}"
+    path, web = f"/ws/executions/{executions[0]}", stage.api.site.processes["web"]
     with open_socket(stage.api.site, path, authorization=bearer(stage.key)) as first:
         while next_message(first)["type"] != "delta":
             pass
     stage.redis.kill()
+    web.stop()
+    web.restart()
+    wait_until_alive(stage.api.site.base_url)
     with open_socket(stage.api.site, path, authorization=bearer(stage.key)) as viewer:
         assert next_message(viewer)["seq"] == 1
         stage.redis.start()
@@ -149,6 +155,19 @@ def test_who_came_while_the_layer_was_away_hears_it_once_it_is_back(stage: Stage
             pass
     stage.cancel(executions)
     stage.api.wait_for_end(executions[0])
+
+
+def wait_until_alive(base_url: str) -> None:
+    """Until the web process answers, ready or not."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            httpx.get(f"{base_url}/livez")
+        except httpx.TransportError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        else:
+            return
 
 
 async def test_the_database_is_away_for_a_moment(stage: Stage) -> None:
