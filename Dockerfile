@@ -1,13 +1,17 @@
 # One image for every role. Alone it runs the whole system (`serve`); of several containers each gets its role's command:
+#   setup   python manage.py setup
 #   web     python manage.py web
 #   worker  celery -A orchestration_site worker -P threads --without-gossip --without-mingle
 #   beat    celery -A orchestration_site beat
-#   once    python manage.py setup
+# `setup` runs to its end before the others. They share SECRET_KEY and ENCRYPTION_KEYS, or one /data, where keys are made
+# when there are none. `python manage.py create_key NAME` in any of them makes an API key. `make image` tries all of it.
 FROM python:3.11-slim-bookworm AS build
 
 WORKDIR /build
 COPY requirements.txt requirements-dev.txt .ci/install ./
-RUN ./install /opt/venv requirements.txt python3.11
+# The installers stay behind: what runs has no use for them.
+RUN ./install /opt/venv requirements.txt python3.11 \
+    && /opt/venv/bin/pip uninstall --yes --quiet uv setuptools pip
 
 FROM python:3.11-slim-bookworm
 

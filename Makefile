@@ -1,5 +1,6 @@
 # make run   the whole system in one process, on HOST and PORT (127.0.0.1, 8000), everything it writes in DATA_DIR (./var)
 # make test  every check and test; make test LANES="static engine" only those
+# make image   builds the Dockerfile and runs the image's roles (as root, with Debian's buildah and debootstrap)
 # make key NAME=crm [SCOPE="execute read"] [DEPLOYMENT="path path"]   prints a new API key, and nothing else
 # make password   a new password for the user admin
 # The same system as processes (set DATABASE_URL, BROKER_URL, CHANNEL_URL): make migrate, then web, worker, beat.
@@ -18,7 +19,7 @@ SITE := $(BIN)/python manage.py
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := run
-.PHONY: run setup migrate web worker beat key password samples test lint types lock env-example bench install install-dev clean
+.PHONY: run setup migrate web worker beat key password samples test lint types lock env-example bench image install install-dev clean
 
 run: install
 	@exec $(SITE) serve
@@ -39,7 +40,7 @@ setup migrate: install
 	@$(SITE) setup
 
 web: install
-	@exec $(SITE) web --host $(HOST) --port $(PORT)
+	@exec $(SITE) web
 
 worker: install
 	@exec $(BIN)/celery -A orchestration_site worker -P threads --without-gossip --without-mingle
@@ -60,6 +61,9 @@ types: install-dev
 
 bench: install-dev
 	@exec $(BIN)/python -m bench
+
+image: install-dev
+	@exec $(BIN)/python -m orchestration_site.tests.image
 
 lock: install-dev
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt

@@ -12,7 +12,7 @@ import pytest
 from django.apps import apps
 from django.db.models.signals import post_migrate
 
-from orchestration_site.tests.servers import run_postgres, run_redis
+from orchestration_site.proving.servers import run_postgres, run_redis
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 MODES = ("embedded", "distributed")
@@ -20,7 +20,9 @@ MODES = ("embedded", "distributed")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
+    config.addinivalue_line("markers", "durability: kills processes and servers of a system of its own")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
+    config.addinivalue_line("markers", "durability: kills processes or servers; has a lane of its own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

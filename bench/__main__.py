@@ -17,7 +17,7 @@ from bench.figures.engine import measure_engine
 from bench.figures.memory import measure_memory
 from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
-from orchestration_site.tests.servers import run_postgres, run_redis
+from orchestration_site.proving.servers import run_postgres, run_redis
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 

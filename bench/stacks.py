@@ -15,8 +15,9 @@ from typing import Any
 from bench.load import Target
 from executor.json_types import JsonObject
 from orchestration_site.environment import BASE_DIR
-from orchestration_site.tests.servers import create_database, free_port
-from orchestration_site.tests.sites import BIN, Process, Site, run_distributed_site
+from orchestration_site.proving.processes import BIN, Process
+from orchestration_site.proving.servers import create_database, free_port
+from orchestration_site.tests.sites import Site, run_distributed_site
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def one_agent(name: str, model: str) -> JsonObject:
 @contextlib.contextmanager
 def run_mock_provider() -> Iterator[str]:
     """The mock provider in a process of its own; its base URL."""
-    command = [sys.executable, "-m", "bench.mock_provider", "--port", "0"]
+    command = [sys.executable, "-m", "orchestration_site.proving.mock_provider", "--port", "0"]
     process = subprocess.Popen(command, cwd=BASE_DIR, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own words
     assert process.stdout is not None
     try:

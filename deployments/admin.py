@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from access.read_only_admin import ReadOnlyAdmin
 from deployments.admin_links import admin_link, list_link, pretty_json
+from deployments.admin_reruns import rerun_failed, rerun_from_start
 from deployments.deploying import DeploymentChanges, DeploymentGone, update_deployment
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.start import ConcurrencyLimitReached, start_execution
@@ -178,7 +179,7 @@ class ScheduleAdmin(ReadOnlyAdmin):
 
 @admin.register(ExecutionLog)
 class ExecutionAdmin(ReadOnlyAdmin):
-    """The audit trail: read only. A running execution can be cancelled."""
+    """The audit trail: read only. A running execution can be cancelled, and one that ended can be run again."""
 
     list_display = [
         "id",
@@ -203,7 +204,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
     list_select_related = ["deployment", "version"]
     show_full_result_count = False
     ordering = ["-created_at", "-id"]
-    actions = ["cancel"]
+    actions = ["cancel", rerun_from_start, rerun_failed]
     fields = [
         "id",
         "status",
@@ -265,7 +266,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         return list_link(ExecutionEvent, f"{execution.seq} events", execution__id__exact=execution.id)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """For the action: history cannot be changed, but what runs can be stopped."""
+        """For the actions: history cannot be changed, but what runs can be stopped, and what ended be run again."""
         return request.user.has_perm("deployments.change_executionlog")
 
     @admin.action(description="Cancel the selected executions", permissions=["cancel"])

@@ -15,7 +15,10 @@ from deployments.executions.lifecycle import cancel_queued_of_deployment
 from deployments.input_schemas import input_schema_of
 from deployments.limits import LIMIT_FIELDS, LimitFields
 from deployments.models import Deployment, ScheduleConfig
-from deployments.scheduling.validation import InvalidSchedule, ScheduleFields, checked_schedule, input_problems
+from deployments.scheduling.entries import schedule_deployment, unschedule_deployment
+from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.firing import fire_due
+from deployments.scheduling.validation import ScheduleFields, checked_schedule, input_problems
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.versions import freeze_version
 from executor.errors import InvalidDesign, Problem
@@ -92,6 +95,7 @@ def deploy_design(
             )
             if schedule is not None:
                 _write_schedule(deployment, schedule)
+                _reschedule(deployment)
     except IntegrityError:
         # The unique index decides, for two that come at once as well.
         if Deployment.objects.by_endpoint(path).exists():
@@ -111,6 +115,8 @@ def update_deployment(
         # The update comes first: it takes the row's lock, so that what is read after it cannot change any more.
         _raise_revision(deployment_id, expected_revision)
         deployment: Deployment = Deployment.objects.select_related("design", "version").get(id=deployment_id)
+        if reschedules := changes.schedule is not UNSET or changes.status is not UNSET:
+            _fire_what_is_due(deployment)
         if changes.version is not UNSET:
             deployment.version = _choose_version(deployment.design, changes.version, by)
             deployment.design_name = deployment.design.name
@@ -122,6 +128,8 @@ def update_deployment(
         deployment.save(
             update_fields=["version", "design_name", "status", "status_reason", "updated_at", *LIMIT_FIELDS]
         )
+        if reschedules:
+            _reschedule(deployment)
     return deployment
 
 
@@ -135,7 +143,9 @@ def undeploy(*, deployment_id: UUID, by: str, expected_revision: int | None = No
         cancel_queued_of_deployment(deployment_id=deployment_id, by=by)
         _raise_revision(deployment_id, expected_revision)
         Deployment.objects.filter(id=deployment_id).update(deleted_at=timezone.now(), updated_at=timezone.now())
-        ScheduleConfig.objects.filter(deployment_id=deployment_id).update(enabled=False)
+        for schedule in ScheduleConfig.objects.filter(deployment_id=deployment_id):
+            ScheduleConfig.objects.filter(id=schedule.id).update(enabled=False)
+            unschedule_deployment(schedule=schedule)
 
 
 def _raise_revision(deployment_id: UUID, expected: int | None) -> None:
@@ -177,7 +187,9 @@ def _merged_limits(deployment: Deployment, limits: LimitFields | Mapping[str, An
 def _change_schedule(deployment: Deployment, changes: DeploymentChanges) -> None:
     current = ScheduleConfig.objects.filter(deployment=deployment).first()
     if changes.schedule is None:
-        ScheduleConfig.objects.filter(deployment=deployment).delete()
+        if current is not None:
+            unschedule_deployment(schedule=current)
+            current.delete()
     elif isinstance(changes.schedule, ScheduleFields):
         _write_schedule(deployment, changes.schedule)
     elif changes.schedule is not UNSET:
@@ -185,6 +197,20 @@ def _change_schedule(deployment: Deployment, changes: DeploymentChanges) -> None
         _write_schedule(deployment, replace(base, **changes.schedule))
     elif current is not None and changes.version is not UNSET:
         _check_input_of(current, deployment)
+
+
+def _fire_what_is_due(deployment: Deployment) -> None:
+    """A time that came before the change still belongs to the schedule as it was: it has its row, too."""
+    for schedule_id in ScheduleConfig.objects.filter(deployment=deployment).values_list("id", flat=True):
+        fire_due(schedule_id=schedule_id)
+
+
+def _reschedule(deployment: Deployment) -> None:
+    """From now on the schedule fires as it now stands; never for the edit itself."""
+    schedule = ScheduleConfig.objects.filter(deployment=deployment).first()
+    if schedule is not None:
+        schedule.deployment = deployment
+        schedule_deployment(schedule=schedule, after=timezone.now())
 
 
 def _check_input_of(schedule: ScheduleConfig, deployment: Deployment) -> None:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from access.principal import ALL, Principal, Verb
 from deployments.models import ApiKey, Deployment
-from deployments.prepared_reads import PreparedRead
+from deployments.prepared_statements import PreparedRead
 
 Scope = Literal["execute", "read", "manage"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -33,7 +33,7 @@ VERBS_OF_SCOPE: Final[dict[Scope, frozenset[Verb]]] = {
 MAX_KEY_CHARACTERS: Final = 200
 
 _MARK = "ok"
-_BY_PREFIX = PreparedRead(ApiKey, "prefix", lambda prefix: ApiKey.objects.filter(prefix=prefix))
+_BY_PREFIX = PreparedRead(ApiKey, lambda slot: ApiKey.objects.filter(prefix=slot("prefix")))
 
 
 def make_key(
@@ -87,7 +87,7 @@ def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None
     prefix, _, secret = rest.partition("_")
     if mark != _MARK or not prefix or not secret or len(plaintext) > MAX_KEY_CHARACTERS:
         return None
-    key = _BY_PREFIX.first(prefix)
+    key = _BY_PREFIX.first(prefix=prefix)
     if key is None or not hmac.compare_digest(key.key_hash, _hash(plaintext)):
         return None
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= timezone.now()):

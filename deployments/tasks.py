@@ -8,8 +8,9 @@ from django.conf import settings
 
 from deployments.executions.tasks import run_execution
 from deployments.executions.worker import current_worker, drain_worker
+from deployments.scheduling.tasks import fire_schedule
 
-__all__ = ["run_execution"]
+__all__ = ["fire_schedule", "run_execution"]
 
 
 @signals.worker_ready.connect

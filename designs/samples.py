@@ -1,6 +1,7 @@
 """The sample designs that a fresh installation shows: files in `designs/samples/`, checked when they are loaded.
 
-A file is `{"design": <document>, "endpoint_path": "feedback-analysis", "inputs": [{…}, {…}]}`.
+A file is `{"design": <document>, "endpoint_path": "feedback-analysis", "inputs": [{…}, {…}]}`, and where the sample
+runs by itself, `"every_seconds": 300`, with its first input.
 """
 
 import json
@@ -26,6 +27,7 @@ class Sample:
     design: Design
     endpoint_path: str
     inputs: tuple[JsonObject, ...]
+    every_seconds: int | None = None
 
     @property
     def document(self) -> JsonObject:
@@ -39,9 +41,10 @@ def load_samples() -> list[Sample]:
 
 def _load(path: Path) -> Sample:
     content = json.loads(path.read_text(encoding="utf-8"))
-    if set(content) != {"design", "endpoint_path", "inputs"}:
-        raise BrokenSample(f"{path.name} has to have design, endpoint_path and inputs, and nothing else.")
-    sample = Sample(parse_design(content["design"]), content["endpoint_path"], tuple(content["inputs"]))
+    if set(content) - {"every_seconds"} != {"design", "endpoint_path", "inputs"}:
+        raise BrokenSample(f"{path.name} has to have design, endpoint_path and inputs, and nothing but every_seconds.")
+    inputs, every = tuple(content["inputs"]), content.get("every_seconds")
+    sample = Sample(parse_design(content["design"]), content["endpoint_path"], inputs, every)
     if sample.endpoint_path != path.stem:
         raise BrokenSample(f"{path.name} is to be deployed at {sample.endpoint_path}: name them alike.")
     for number, given in enumerate(sample.inputs):

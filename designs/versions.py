@@ -42,16 +42,19 @@ def freeze_version(*, design: OrchestrationDesign, created_by: str) -> DesignVer
         )
 
 
-def parse_version(version: DesignVersion) -> Design:
-    """The version's design, parsed once a process: versions never change."""
+def parse_version(version_id: UUID) -> Design:
+    """The version's design, read and parsed once a process: versions never change.
+
+    Raises `DesignVersion.DoesNotExist`, and `InvalidDesign` for a document that this code cannot read any more.
+    """
     with _lock:
-        known = _designs.get(version.id)
+        known = _designs.get(version_id)
         if known is not None:
-            _designs.move_to_end(version.id)
+            _designs.move_to_end(version_id)
             return known
-    parsed = parse_design(version.document)
+    parsed = parse_design(DesignVersion.objects.values_list("document", flat=True).get(id=version_id))
     with _lock:
-        _designs[version.id] = parsed
+        _designs[version_id] = parsed
         while len(_designs) > CACHED_DESIGNS:
             _designs.popitem(last=False)
     return parsed

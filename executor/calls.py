@@ -36,7 +36,8 @@ class Step:
     """One finished agent call with all its repairs: a line of the trace.
 
     `agent` is its name. `position` is the place of its result in the journal: joins follow it. `tries` counts the
-    requests sent. `cost` is USD, None when the price is not known. A step read from the journal has `replayed` set.
+    requests sent. `cost` is USD, None when the price is not known. A step read from the journal has `replayed` set; one
+    that another execution has paid for has `reused` set, too.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Step:
     tries: int
     position: int
     replayed: bool = False
+    reused: bool = False
     error: str | None = None
 
 

@@ -73,11 +73,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Recorded:
-    """An outcome with the place of its result in the journal; `replayed` when an earlier attempt put it there."""
+    """An outcome with the place of its result in the journal; `replayed` when an earlier attempt put it there.
+
+    `reused` when another execution was answered so, and has paid for it.
+    """
 
     outcome: Outcome
     position: int
     replayed: bool
+    reused: bool = False
 
 
 def make_checkpoint(call: AgentCall, repair: int, messages: tuple[Message, ...]) -> Checkpoint:
@@ -144,6 +148,11 @@ def read_outcome(payload: Mapping[str, Any]) -> Outcome:
     )
 
 
+def is_failure(payload: Mapping[str, Any]) -> bool:
+    """Whether it is a payload of `failed_payload`, and not of `completed_payload`."""
+    return "code" in payload
+
+
 def read_failure(call: AgentCall, payload: Mapping[str, Any]) -> AgentCallFailed:
     """The error that a recorded `agent.failed` stands for."""
     return failure(call, payload["message"], code=payload["code"], retryable=payload.get("retryable", True))
@@ -178,6 +187,7 @@ def make_step(call: AgentCall, recorded: Sequence[Recorded]) -> Step:
         tries=total.calls,
         position=last.position,
         replayed=last.replayed,
+        reused=last.reused,
     )
 
 

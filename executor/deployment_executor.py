@@ -6,7 +6,7 @@ from typing import Protocol, cast
 from executor.block_execution import BlockEnd, BlockExecutor
 from executor.clock import Clock
 from executor.errors import InvalidDesign, JournalClosed
-from executor.events import Event
+from executor.events import LAST_EVENT_TYPES, Event
 from executor.graph import Graph
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
@@ -45,8 +45,7 @@ class DeploymentExecutor:
         graph = Graph.of(design)
         if problems := find_graph_problems(design, graph):
             raise InvalidDesign(problems)
-        if self._journal.event_of("execution.started") is None:
-            self._journal.append(Event("execution.started", self._clock.now()))
+        self._record_begin()
         blocks = BlockExecutor(
             caller=self._orchestrator, journal=self._journal, clock=self._clock, input_data=input_data
         )
@@ -59,6 +58,24 @@ class DeploymentExecutor:
             usage=self._orchestrator.usage,
             failure=failure,
         )
+
+    def _record_begin(self) -> None:
+        """That it starts; or that it is resumed, with the calls whose outcome nobody knows: they may be paid twice."""
+        if self._journal.event_of("execution.started") is None:
+            self._journal.append(Event("execution.started", self._clock.now()))
+            return
+        if any(self._journal.event_of(last) for last in LAST_EVENT_TYPES):
+            return  # it has ended, and somebody asks for its result again
+        unknown: list[Json] = [
+            {
+                "block_id": call.event.block_id,
+                "agent": call.event.agent,
+                "key": call.event.key,
+                "reserved": call.event.payload["reserved"],
+            }
+            for call in self._journal.calls_without_result()
+        ]
+        self._journal.append(Event("execution.resumed", self._clock.now(), payload={"unknown": unknown}))
 
 
 class _Stopped(Exception):

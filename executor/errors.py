@@ -58,6 +58,14 @@ class UnknownModel(ExecutorError):
     """A model name whose account does not exist. The message says which names do."""
 
 
+class CannotRerun(ExecutorError):
+    """An execution cannot be run again from there; the message says from where it can. `code` is stable."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
 class AgentCallFailed(ExecutorError):
     """One agent call has failed for good: retries, fallbacks and repairs are used up, or retrying cannot help.
 

@@ -10,6 +10,7 @@ from executor.json_types import JsonObject
 EventType = Literal[
     "execution.accepted",
     "execution.started",
+    "execution.resumed",
     "execution.warning",
     "execution.cancel_requested",
     "execution.completed",
@@ -23,11 +24,17 @@ EventType = Literal[
     "agent.retrying",
     "agent.completed",
     "agent.failed",
+    "agent.reusable",
     "decision",
 ]
 
 #: The types that end a checkpoint: one of these under a key is that key's result, and there is never a second.
 RESULT_TYPES: frozenset[EventType] = frozenset({"agent.completed", "agent.failed", "decision"})
+
+#: The types that end an execution.
+LAST_EVENT_TYPES: tuple[EventType, ...] = ("execution.completed", "execution.failed", "execution.cancelled")
+#: The member of a payload that says: this was taken over from another execution, and is not charged to this one.
+REUSED = "reused"
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,11 @@ class Event:
     agent: str | None = None
     key: str | None = None
     payload: JsonObject = field(default_factory=dict)
+
+    @property
+    def is_reused(self) -> bool:
+        """Whether another execution paid for what this is about."""
+        return REUSED in self.payload
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The graph of a design's blocks: who feeds whom, what comes before what, and where it goes round in circles."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from executor.spec import Design
@@ -65,6 +65,14 @@ class Graph:
             found[block] = bits
         return found
 
+    def downstream(self, blocks: Iterable[int]) -> frozenset[int]:
+        """These blocks, and all that come after any of them."""
+        return _reached(blocks, self.successors)
+
+    def upstream(self, blocks: Iterable[int]) -> frozenset[int]:
+        """These blocks, and all that come before any of them."""
+        return _reached(blocks, self.predecessors)
+
     def cycles(self) -> list[list[int]]:
         """One short cycle out of each strongly connected component, in order of flow, self-loops left out."""
         return [self._shortest_cycle(component) for component in self._strongly_connected() if len(component) > 1]
@@ -115,6 +123,17 @@ class Graph:
                     if low[block] == index[block]:
                         components.append(_close(block, open_blocks, is_open))
         return components
+
+
+def _reached(blocks: Iterable[int], neighbours: Callable[[int], list[int]]) -> frozenset[int]:
+    open_blocks = list(blocks)
+    reached = set(open_blocks)
+    while open_blocks:
+        for block in neighbours(open_blocks.pop()):
+            if block not in reached:
+                reached.add(block)
+                open_blocks.append(block)
+    return frozenset(reached)
 
 
 def _close(block: int, open_blocks: list[int], is_open: set[int]) -> set[int]:

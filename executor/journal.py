@@ -18,11 +18,17 @@ class Journal(Protocol):
     def result_of(self, key: str) -> RecordedEvent | None:
         """The recorded result (`agent.completed`, `agent.failed` or `decision`) under this key, from any attempt."""
 
+    def reusable(self, key: str) -> RecordedEvent | None:
+        """What another execution was answered under this key (`agent.reusable`): a result only once it is used."""
+
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         """The `agent.started` events of earlier attempts whose call has no recorded result: outcome unknown."""
 
     def earlier_calls(self) -> Sequence[RecordedEvent]:
-        """The `agent.*` events of earlier attempts, in order: a resumed run takes from them what is already used."""
+        """The `agent.*` events of earlier attempts, in order: a resumed run takes from them what is already used.
+
+        Without what was taken over from another execution, which has paid for it.
+        """
 
     def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
         """The `block.*` event of that type that an earlier attempt recorded of the block, or the `execution.*` one."""
@@ -40,12 +46,13 @@ class RecordedPast:
     def __init__(self, recorded: Iterable[RecordedEvent] = ()) -> None:
         self._results: dict[str, RecordedEvent] = {}
         self._started: dict[str, RecordedEvent] = {}
+        self._reusable: dict[str, RecordedEvent] = {}
         self.earlier_calls: list[RecordedEvent] = []
         self._progress: dict[tuple[EventType, str | None], RecordedEvent] = {}
         self.last_position = 0
         for entry in recorded:
             self.last_position = max(self.last_position, entry.position)
-            if entry.event.type.startswith("agent."):
+            if entry.event.type.startswith("agent.") and not entry.event.is_reused:
                 self.earlier_calls.append(entry)
             if entry.event.type.startswith(("block.", "execution.")):
                 self._progress[entry.event.type, entry.event.block_id] = entry
@@ -53,11 +60,16 @@ class RecordedPast:
                 continue
             if entry.event.type in RESULT_TYPES:
                 self._results[entry.event.key] = entry
-            elif entry.event.type == "agent.started":
+            elif entry.event.type == "agent.reusable":
+                self._reusable[entry.event.key] = entry
+            elif entry.event.type == "agent.started" and not entry.event.is_reused:
                 self._started[entry.event.key] = entry
 
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._results.get(key)
+
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._reusable.get(key)
 
     def calls_without_result(self) -> list[RecordedEvent]:
         return [entry for key, entry in self._started.items() if key not in self._results]
@@ -86,6 +98,9 @@ class InMemoryJournal:
 
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
+
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._past.reusable(key)
 
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._unfinished

@@ -13,15 +13,17 @@ from executor.checkpoint import (
     completed_payload,
     failed_payload,
     failure,
+    is_failure,
     make_checkpoint,
     make_step,
     read_failure,
     read_outcome,
+    started_payload,
     usage_of_results,
 )
 from executor.clock import Clock
 from executor.errors import AgentCallFailed, Ceiling, CeilingReached, RepeatedKey
-from executor.events import DeltaSink, Event, EventType, RecordedEvent
+from executor.events import REUSED, DeltaSink, Event, EventType, RecordedEvent
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.providers.contract import Message, ModelProvider, TokenUsage
@@ -83,7 +85,7 @@ class MultiAgentOrchestrator:
             outcome = recorded[-1].outcome
             if outcome.error is None:
                 return make_step(call, recorded)
-            messages += (Message("assistant", outcome.text or NO_TEXT), Message("user", repair_prompt(outcome.error)))
+            messages += _repair_turns(outcome.text, outcome.error)
 
     def record(self, event_type: Literal["decision"], *, block_id: str, key: str, payload: JsonObject) -> None:
         """Record a decision; it is durable before the next call goes out. Raises `RepeatedKey`."""
@@ -94,13 +96,29 @@ class MultiAgentOrchestrator:
         entry = self._journal.result_of(key)
         return None if entry is None else entry.event
 
+    def is_recorded(self, call: AgentCall) -> bool:
+        """Whether making the call asks nobody: its end is known, with every repair that it took."""
+        if self._journal.result_of(call.key) is None and self._journal.reusable(call.key) is None:
+            return False  # so it is most often, and then nothing has to be hashed
+        messages: tuple[Message, ...] = (Message("user", call.prompt),)
+        for repair in range(MAX_REPAIRS + 1):
+            checkpoint = make_checkpoint(call, repair, messages)
+            entry = self._journal.result_of(checkpoint.key) or self._reusable(checkpoint)
+            if entry is None:
+                return False
+            payload = entry.event.payload
+            if payload.get("error") is None or is_failure(payload):
+                break
+            messages += _repair_turns(read_outcome(payload).text, str(payload["error"]))
+        return True
+
     def _claim(self, key: str) -> None:
         if key in self._keys:
             raise RepeatedKey(f"The checkpoint {key!r} is used twice in one run; phase or round has to differ.")
         self._keys.add(key)
 
     def _replay(self, checkpoint: Checkpoint) -> Recorded | None:
-        entry = self._journal.result_of(checkpoint.key)
+        entry = self._journal.result_of(checkpoint.key) or self._reuse(checkpoint)
         if entry is None:
             return None
         if entry.event.type == "decision":
@@ -108,7 +126,25 @@ class MultiAgentOrchestrator:
         self._compare_prompts(checkpoint, entry)
         if entry.event.type == "agent.failed":
             raise read_failure(checkpoint.call, entry.event.payload)
-        return Recorded(read_outcome(entry.event.payload), entry.position, replayed=True)
+        outcome = read_outcome(entry.event.payload)
+        return Recorded(outcome, entry.position, replayed=True, reused=entry.event.is_reused)
+
+    def _reuse(self, checkpoint: Checkpoint) -> RecordedEvent | None:
+        """Record what another execution was answered as this checkpoint's result: nobody is asked, nothing charged."""
+        if (found := self._reusable(checkpoint)) is None:
+            return None
+        payload = found.event.payload
+        started = started_payload(checkpoint, str(payload["model"]), Amount()) | {REUSED: payload[REUSED]}
+        self._append("agent.started", checkpoint, started)
+        self._append("agent.failed" if is_failure(payload) else "agent.completed", checkpoint, payload)
+        return self._journal.result_of(checkpoint.key)
+
+    def _reusable(self, checkpoint: Checkpoint) -> RecordedEvent | None:
+        """What another execution was answered, if it had asked the very same."""
+        found = self._journal.reusable(checkpoint.key)
+        if found is None or found.event.payload.get("prompt_hash") != checkpoint.prompt_hash:
+            return None
+        return found
 
     def _compare_prompts(self, checkpoint: Checkpoint, entry: RecordedEvent) -> None:
         """The recorded result wins over a prompt that has changed since; one warning a run says so."""
@@ -191,6 +227,10 @@ class MultiAgentOrchestrator:
         call = checkpoint.call
         event = Event(event_type, self._clock.now(), call.block_id, call.agent.name, checkpoint.key, payload)
         return self._journal.append(event)
+
+
+def _repair_turns(text: str, error: str) -> tuple[Message, Message]:
+    return Message("assistant", text or NO_TEXT), Message("user", repair_prompt(error))
 
 
 def _sentence(checkpoint: Checkpoint, gave_up: GaveUp) -> str:

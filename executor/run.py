@@ -113,6 +113,9 @@ class _Announced:
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._journal.result_of(key)
 
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._journal.reusable(key)
+
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._journal.calls_without_result()
 

@@ -53,6 +53,11 @@ class Environment(BaseSettings):
     database_pool: int = Field(
         default=20, ge=2, le=500, description="PostgreSQL connections that one process keeps at most."
     )
+    database_prepares: bool = Field(
+        default=True,
+        description="Whether PostgreSQL keeps prepared statements. Set it to false behind a PgBouncer that pools"
+        " transactions and has no max_prepared_statements.",
+    )
     broker_url: str = Field(
         default="", description="Celery's broker: redis://… or amqp://…. Without it, inside the process."
     )

@@ -5,27 +5,53 @@ from typing import Any
 
 import dj_database_url
 
+POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "server_side_binding": True,
+    # A connection whose other end is gone without a word is given up after seconds, not after TCP's quarter of an hour.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+    # A process that is stopped, or whose machine is gone, in the middle of a transaction holds locks that others wait
+    # for: the server ends its session.
+    "options": "-c idle_in_transaction_session_timeout=30s",
+}
 REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 
 
-def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
+def database(url: str, *, data_dir: Path, pool: int, prepares: bool) -> dict[str, Any]:
     """Django's settings for PostgreSQL (with psycopg's pool), or for SQLite in the data folder."""
     if not url:
         return _sqlite(data_dir / "orchestration.sqlite3")
     settings: dict[str, Any] = dict(dj_database_url.parse(url))
     if settings["ENGINE"] == "django.db.backends.sqlite3":
         return _sqlite(Path(settings["NAME"]))
+    settings["ENGINE"] = "orchestration_site.postgresql"
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
-    settings["OPTIONS"] = settings.get("OPTIONS", {}) | {
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
-        "connect_timeout": 5,
+    ours = POSTGRES_OPTIONS | {
+        # The pool tries to reconnect ever more rarely, until its timeout: then whoever asks makes it try at once.
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 10, "reconnect_timeout": 5},
+        # The server then plans once a connection what it is asked again and again.
+        "prepare_threshold": 3 if prepares else None,
     }
+    settings["OPTIONS"] = ours | settings.get("OPTIONS", {})
     return settings
 
 
 def broker(url: str) -> str:
     """The broker's URL; `inprocess://` is registered in `orchestration_site.inprocess_broker`."""
     return url or "inprocess://"
+
+
+def broker_options(url: str) -> dict[str, Any]:
+    """The transport's options: a broker that takes connections and says nothing must not hang who talks to it.
+
+    kombu asks Redis for messages in waits of a second: a socket is never silent for long while Redis is well.
+    """
+    if not url.startswith(("redis://", "rediss://")):
+        return {}
+    return {"socket_connect_timeout": 5, "socket_timeout": 10, "socket_keepalive": True}
 
 
 def channel_layers(url: str) -> dict[str, Any]:
@@ -46,6 +72,7 @@ def channel_layers(url: str) -> dict[str, Any]:
 def _sqlite(path: Path) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
+        "CONN_MAX_AGE": None,  # opening a connection costs more than most of what is asked of it
         "NAME": path,
         "OPTIONS": {
             # A write transaction takes its lock at BEGIN, so that two of them wait instead of failing later.

@@ -14,6 +14,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from access.models import Team
 from deployments.deploying import EndpointTaken, deploy_design
+from deployments.scheduling.validation import ScheduleFields
 from designs.drafts import create_design
 from designs.samples import Sample, load_samples
 
@@ -75,7 +76,10 @@ def _deploy_sample(sample: Sample, team: Team) -> bool:
     try:
         with transaction.atomic():
             design = create_design(document=sample.document, team_id=team.pk, by=SETUP)
-            deploy_design(design=design, endpoint_path=sample.endpoint_path, by=SETUP)
+            schedule = None
+            if sample.every_seconds is not None:
+                schedule = ScheduleFields(interval_seconds=sample.every_seconds, input_data=sample.inputs[0])
+            deploy_design(design=design, endpoint_path=sample.endpoint_path, by=SETUP, schedule=schedule)
     except EndpointTaken:
         return False
     return True

@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     "designs",
     "access",
     "rest",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -73,7 +73,14 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 
-DATABASES = {"default": factories.database(ENVIRONMENT.database_url, data_dir=DATA_DIR, pool=ENVIRONMENT.database_pool)}
+DATABASES = {
+    "default": factories.database(
+        ENVIRONMENT.database_url,
+        data_dir=DATA_DIR,
+        pool=ENVIRONMENT.database_pool,
+        prepares=ENVIRONMENT.database_prepares,
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = factories.channel_layers(ENVIRONMENT.channel_url)
 
@@ -138,12 +145,14 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
 CELERY_RESULT_BACKEND = "django-db"
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "deployments.scheduling.scheduler:DeploymentScheduler"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_CONCURRENCY = ENVIRONMENT.max_concurrent_executions
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_TRANSPORT_OPTIONS = factories.broker_options(ENVIRONMENT.broker_url)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlives any outage of its broker: the sweeps need it
 CELERY_BROKER_POOL_LIMIT = 100
 CELERY_TASK_ACKS_LATE = False  # the row is the truth and the message a hint: an early ack costs nothing
 CELERY_WORKER_SEND_TASK_EVENTS = False

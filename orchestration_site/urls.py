@@ -17,6 +17,8 @@ schema_view = SpectacularAPIView.as_view(
     renderer_classes=[OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]
 )
 
+admin.autodiscover()  # here, where it is served: a worker needs none of it
+
 urlpatterns = [
     path("admin/", admin.site.urls),
     re_path(r"^api/schema/?$", schema_view, name="schema"),

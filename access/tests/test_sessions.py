@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
@@ -36,7 +36,7 @@ def test_a_session_that_nobody_is_signed_in_with_is_nobodys() -> None:
     session = browser.session
     session["seen"] = True
     session.save()
-    assert users_of_sessions([session.session_key]) == {}
+    assert users_of_sessions([str(session.session_key)]) == {}
 
 
 @pytest.mark.parametrize("change", ["expired", "flushed", "password", "inactive", "deleted", "backend", "forged"])
@@ -69,9 +69,10 @@ def test_many_users_are_looked_at_as_each_alone_in_a_constant_number_of_queries(
     view, execute = (Permission.objects.get(codename=name) for name in ("view_objects", "execute_deployments"))
     sales = Team.objects.create(name="sales")
     sales.permissions.add(execute)
+    teams: list[list[Group]] = [[sales], [Team.default()], [sales, Team.default()], []]
     users = [User.objects.create_user(f"user{number}") for number in range(8)]
     for number, user in enumerate(users):
-        user.groups.set([[sales], [Team.default()], [sales, Team.default()], []][number % 4])
+        user.groups.set(teams[number % 4])
         if number % 2:
             user.user_permissions.add(view)
     users += [User.objects.create_superuser("root"), User.objects.create_superuser("retired", is_active=False)]

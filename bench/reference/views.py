@@ -43,7 +43,7 @@ async def _wait(data: dict[str, Any]) -> None:
     await sync_to_async(run.delay, thread_sensitive=False)(data["id"], data.pop("prompt"))
     async with asyncio.timeout(20):
         await ended.wait()
-    await _waiters.leave(data["id"])
+    _waiters.leave(data["id"])
     data["output"] = await sync_to_async(_output, thread_sensitive=True)(data["id"])
 
 

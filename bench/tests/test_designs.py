@@ -4,8 +4,6 @@ import asyncio
 import json
 
 from bench.designs import PATTERNS, calls_at_once_at_first, critical_path_calls, thirty_blocks
-from bench.mock_provider import ChatRequest, MockProvider
-from bench.mock_replies import answer_text
 from executor.json_types import JsonObject
 from executor.patterns import PATTERNS as ALL_PATTERNS
 from executor.providers.accounts import Account
@@ -14,6 +12,8 @@ from executor.providers.registry import ProviderRegistry
 from executor.run import run_design
 from executor.tests.builders import LoopClock, run_in_virtual_time
 from executor.tests.models import ScriptedModels, Slow
+from orchestration_site.proving.mock_provider import ChatRequest, MockProvider
+from orchestration_site.proving.mock_replies import answer_text
 
 INPUT: JsonObject = {"question": "Which of the three plans do we follow?"}
 

@@ -12,23 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of
-from deployments.api.preferences import Waiting, read_idempotency, read_waiting
-from deployments.api.refusals import field_errors_of
+from deployments.api.preferences import Waiting, draft_has_no_keys, read_idempotency, read_waiting
+from deployments.api.refusals import field_errors_of, starts_as_problems
 from deployments.executions.database_threads import in_database_thread
-from deployments.executions.start import (
-    ConcurrencyLimitReached,
-    IdempotencyConflict,
-    Started,
-    find_replay,
-    publish_accepted,
-    start_execution,
-)
+from deployments.executions.start import Started, find_replay, publish_accepted, start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.live.sse import stream_events
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionLog
 from deployments.money import money_text
-from deployments.prepared_reads import PreparedRead
+from deployments.prepared_statements import PreparedRead
 from designs.models import DesignVersion
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
@@ -41,8 +34,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 1
 _OUTCOME = PreparedRead(
     ExecutionLog,
-    "id",
-    lambda execution_id: ExecutionLog.objects.filter(id=execution_id).only(
+    lambda slot: ExecutionLog.objects.filter(id=slot("id")).only(
         "status", "result_data", "usage", "cost", "duration_ms", "error", "error_code", "error_detail"
     ),
 )
@@ -63,7 +55,7 @@ def call_by_hand(request: Request, deployment: Deployment, input_data: JsonObjec
 def call_draft(request: Request, version: DesignVersion, team_id: int, input_data: JsonObject) -> HttpResponseBase:
     """The run of a design that is not deployed."""
     if "HTTP_IDEMPOTENCY_KEY" in request.META:
-        raise ApiProblem(400, "bad-idempotency-key", "Idempotency-Key works for deployments only. Leave it out here.")
+        raise draft_has_no_keys()
     check_input(version.id, input_data, pointer="/input_data")
     waiting = _how_to_answer(request)
     started = start_execution(
@@ -103,7 +95,7 @@ def _call(
     pointer: str = "",
 ) -> HttpResponseBase:
     idempotency, waiting = read_idempotency(request, input_data), _how_to_answer(request)
-    try:
+    with starts_as_problems():
         if (earlier := find_replay(deployment=deployment, idempotency=idempotency)) is not None:
             return _answer(request, Started(earlier, replayed=True), waiting)
         if check is not None:
@@ -120,15 +112,6 @@ def _call(
             live_text=trigger_type == "manual" or waiting is None,
             publishes=not _waits(waiting),
         )
-    except IdempotencyConflict as conflict:
-        raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
-    except ConcurrencyLimitReached as full:
-        raise ApiProblem(
-            429,
-            "concurrency-limit",
-            f"{full} Try again after the seconds in Retry-After.",
-            headers={"Retry-After": str(full.retry_after)},
-        ) from None
     return _answer(request, started, waiting)
 
 
@@ -196,7 +179,7 @@ def _waiter(
 
 
 def _read_outcome(execution_id: UUID) -> ExecutionLog:
-    execution = _OUTCOME.first(execution_id)
+    execution = _OUTCOME.first(id=execution_id)
     if execution is None:
         raise Http404
     return execution

@@ -23,11 +23,11 @@ from deployments.endpoint_path import may_be_endpoint_path
 from deployments.input_schemas import pinned_version
 from deployments.models import Deployment
 from deployments.models.deployment import ENDPOINT_PREFIX
-from deployments.prepared_reads import PreparedRead
+from deployments.prepared_statements import PreparedRead
 from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
 
-_BY_ENDPOINT = PreparedRead(Deployment, "endpoint_path", Deployment.objects.by_endpoint)
+_BY_ENDPOINT = PreparedRead(Deployment, lambda slot: Deployment.objects.by_endpoint(slot("endpoint_path")))
 _PATH = OpenApiParameter("endpoint_path", str, OpenApiParameter.PATH, description="Without `/api/deployed/`.")
 
 
@@ -37,7 +37,7 @@ class _EndpointView(APIView):
     def find_deployment(self) -> Deployment:
         path = self.kwargs["endpoint_path"].removesuffix("/")
         # What no path can be is not looked up: PostgreSQL would not even take a NUL.
-        deployment = _BY_ENDPOINT.first(ENDPOINT_PREFIX + path) if may_be_endpoint_path(path) else None
+        deployment = _BY_ENDPOINT.first(endpoint_path=ENDPOINT_PREFIX + path) if may_be_endpoint_path(path) else None
         if deployment is None or not deployment.is_visible_to(caller_of(self.request)):
             raise Http404
         return deployment

@@ -1,4 +1,4 @@
-"""Executions over REST: read them, follow them, cancel them."""
+"""Executions over REST: read them, follow them, cancel them, run them again."""
 
 from typing import Any
 from uuid import UUID
@@ -24,9 +24,12 @@ from rest_framework.viewsets import GenericViewSet
 from access.permissions import caller_of
 from access.principal import Principal
 from deployments.api.filters import ExecutionFilters
-from deployments.api.preferences import read_position
-from deployments.api.serializers import ExecutionDetail, ExecutionSummary
+from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
+from deployments.api.refusals import reruns_as_problems
+from deployments.api.schemas import CALL_PARAMETERS
+from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
+from deployments.executions.rerunning import rerun_execution
 from deployments.live.admission import FOLLOW_VERBS
 from deployments.live.messages import event_message
 from deployments.live.sse import stream_events
@@ -77,6 +80,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[Executi
         "retrieve": ("view", "execute"),
         "events": FOLLOW_VERBS,
         "cancel": ("execute",),
+        "rerun": ("execute",),
     }
 
     def get_queryset(self) -> ExecutionLogQuerySet:
@@ -116,6 +120,42 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[Executi
         return Response(
             {"execution_id": str(execution.id), "status": status, "url": url}, status=202, headers={"Location": url}
         )
+
+    @extend_schema(
+        summary="Run it again: from the start, from what failed, or from a block",
+        description="A new execution of the same version with this one as its `parent`, trigger `manual`. What does not"
+        " run again is taken over with its recorded results and not charged again.",
+        parameters=[CALL_PARAMETERS[1]],
+        request=RerunRequest,
+        responses={
+            201: OpenApiResponse(ExecutionSummary, description="Accepted; Location says where it is."),
+            409: OpenApiResponse(description="It has not ended yet, or its deployment was undeployed."),
+            422: OpenApiResponse(description="It cannot be run again from there, or the input does not fit."),
+            429: OpenApiResponse(description="As many executions run as may; Retry-After says when to try again."),
+        },
+    )
+    @action(detail=True, methods=["post"], serializer_class=RerunRequest, filterset_class=None)
+    def rerun(self, request: Request, pk: UUID) -> Response:
+        parent = self.get_object()
+        body = RerunRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        idempotency = read_idempotency(request, {"rerun": str(parent.id), **given})
+        if idempotency is not None and parent.deployment_id is None:
+            raise draft_has_no_keys()
+        with reruns_as_problems():
+            started = rerun_execution(
+                parent_id=parent.id,
+                start_from=given["from"],
+                by=caller_of(request).label,
+                input_data=given["input_data"],
+                idempotency=idempotency,
+            )
+        shown = self.get_queryset().get(id=started.execution.id)
+        headers = {"Location": f"/api/executions/{shown.id}"}
+        if started.replayed:
+            headers["Idempotency-Replayed"] = "true"
+        return Response(ExecutionSummary(shown).data, status=201, headers=headers)
 
     def get_object(self) -> Any:
         execution = self.get_queryset().filter(pk=self.kwargs["pk"]).first()

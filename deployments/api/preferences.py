@@ -63,6 +63,11 @@ def read_idempotency(request: Request, input_data: JsonObject) -> Idempotency | 
     return Idempotency(owner_of(caller_of(request)), key, hashlib.sha256(canonical.encode()).hexdigest())
 
 
+def draft_has_no_keys() -> ApiProblem:
+    """The 400 for an Idempotency-Key where there is no deployment that it could count in."""
+    return ApiProblem(400, "bad-idempotency-key", "Idempotency-Key works for deployments only. Leave it out here.")
+
+
 def owner_of(principal: Principal) -> str:
     """Whose idempotency keys these are: the API key's or the user's."""
     return f"key:{principal.key_id}" if principal.key_id is not None else f"user:{principal.user_id}"

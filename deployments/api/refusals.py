@@ -5,9 +5,12 @@ from contextlib import contextmanager
 
 from deployments.deploying import DeploymentGone, EndpointTaken, RevisionChanged, UnknownVersion
 from deployments.endpoint_path import InvalidEndpointPath
+from deployments.executions.rerunning import RerunRefused
+from deployments.executions.reused import ParentGone
+from deployments.executions.start import ConcurrencyLimitReached, IdempotencyConflict
 from deployments.limits import InvalidLimits
-from deployments.scheduling.validation import InvalidSchedule
-from executor.errors import InvalidDesign, MalformedDesign, Problem
+from deployments.scheduling.errors import InvalidSchedule
+from executor.errors import CannotRerun, InvalidDesign, InvalidInput, MalformedDesign, Problem
 from rest.problems import ApiProblem, FieldError, invalid
 
 
@@ -34,6 +37,38 @@ def refusals_as_problems() -> Iterator[None]:
         raise ApiProblem(412, "precondition-failed", str(refused)) from None
     except DeploymentGone as refused:
         raise ApiProblem(404, "not-found", str(refused)) from None
+
+
+@contextmanager
+def starts_as_problems() -> Iterator[None]:
+    """Inside, what `start_execution` refuses becomes an `ApiProblem`."""
+    try:
+        yield
+    except IdempotencyConflict as conflict:
+        raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
+    except ConcurrencyLimitReached as full:
+        raise ApiProblem(
+            429,
+            "concurrency-limit",
+            f"{full} Try again after the seconds in Retry-After.",
+            headers={"Retry-After": str(full.retry_after)},
+        ) from None
+
+
+@contextmanager
+def reruns_as_problems() -> Iterator[None]:
+    """Inside, what `rerun_execution` refuses becomes an `ApiProblem`."""
+    try:
+        with starts_as_problems():
+            yield
+    except ParentGone as refused:
+        raise ApiProblem(404, "not-found", str(refused)) from None
+    except RerunRefused as refused:
+        raise ApiProblem(409, refused.code, str(refused)) from None
+    except InvalidInput as refused:
+        raise invalid(field_errors_of(refused.problems, below="/input_data")) from None
+    except CannotRerun as refused:
+        raise invalid([FieldError("/from", refused.code, str(refused))]) from None
 
 
 def invalid_design(problems: Iterable[Problem]) -> ApiProblem:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from deployments.keys import SCOPES
 from deployments.models import ApiKey, Deployment, ExecutionLog, ScheduleConfig
+from deployments.models.execution import NEWEST_FIRST
 from deployments.money import money_text
 from deployments.scheduling.cron import describe_cron, describe_interval
 from deployments.scheduling.validation import (
@@ -20,6 +21,7 @@ from deployments.scheduling.validation import (
 from rest.serializers import StrictSerializer
 
 MAX_INTEGER = 2_147_483_647
+MAX_RERUNS = 100
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})
@@ -192,6 +194,28 @@ class ExecuteRequest(StrictSerializer):
     input_data = JsonObjectField(required=False, default=dict)
 
 
+class RerunRequest(StrictSerializer):
+    """What runs an execution again."""
+
+    input_data = JsonObjectField(
+        allow_null=True,
+        default=None,
+        help_text="An edited input, for the blocks that run again. Null or left out: what the execution was given.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # Python keeps the word for itself, so the field cannot stand above.
+        return {
+            "from": serializers.CharField(
+                max_length=100,
+                initial="failed",
+                help_text="`start`: everything runs again. `failed`: what has no good result, and what comes after it."
+                " Or the id of a block: that one, and all that come after it. The two words win over such ids.",
+            ),
+            **super().get_fields(),
+        }
+
+
 class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
     """An execution in a list. Needs `version_number` from `executions_shown`."""
 
@@ -256,15 +280,19 @@ class EventSerializer(serializers.Serializer[Any]):
 class ExecutionDetail(ExecutionSummary):
     """One execution with everything: what it was given, what it made, and its trace."""
 
+    reruns = serializers.SerializerMethodField(help_text="The ids of its re-runs: the latest 100, newest first.")
     events = serializers.SerializerMethodField()
 
     class Meta(ExecutionSummary.Meta):
-        fields = [*ExecutionSummary.Meta.fields, "input_data", "result_data", "events"]
+        fields = [*ExecutionSummary.Meta.fields, "reruns", "input_data", "result_data", "events"]
         read_only_fields = fields
         extra_kwargs = {"input_data": {"help_text": "What the execution was given."}}
 
     input_data = JsonObjectField()
     result_data = AnyJsonField(allow_null=True)
+
+    def get_reruns(self, execution: ExecutionLog) -> list[UUID]:
+        return list(execution.reruns.order_by(*NEWEST_FIRST).values_list("id", flat=True)[:MAX_RERUNS])
 
     @extend_schema_field(EventSerializer(many=True))
     def get_events(self, execution: ExecutionLog) -> list[dict[str, Any]]:

@@ -20,9 +20,11 @@ def publish_next_of(deployment_id: UUID) -> int:
     limit = Deployment.objects.values_list("max_concurrent", flat=True).get(id=deployment_id)
     executions = ExecutionLog.objects.filter(deployment_id=deployment_id)
     running = executions.filter(status=ExecutionLog.Status.RUNNING).count()
-    queued = executions.filter(status=ExecutionLog.Status.QUEUED, is_limited=True).order_by("created_at", "id")
+    queued = executions.filter(status=ExecutionLog.Status.QUEUED, is_limited=True, waits_for_previous=False).order_by(
+        "created_at", "id"
+    )
     room = None if limit is None else max(0, limit - running)
-    waiting = list(queued.values_list("id", "attempt")[:room])
+    waiting = list(queued.order_by("created_at", "id").values_list("id", "attempt")[:room])
     for execution_id, attempt in waiting:
         publisher.publish(execution_id, attempt)
     return len(waiting)
@@ -56,4 +58,5 @@ def _due() -> QuerySet[ExecutionLog]:
         Q(next_run_at__isnull=True) | Q(next_run_at__lte=Now()),
         Q(dispatched_at__isnull=True) | Q(dispatched_at__lte=lately),
         status=ExecutionLog.Status.QUEUED,
+        waits_for_previous=False,
     )

@@ -1,7 +1,7 @@
 """The database's journal of one execution: the engine's `Journal` over rows of `ExecutionEvent`."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import cast
@@ -33,6 +33,7 @@ class DatabaseJournal:
         seq: int,
         deployment_id: UUID | None,
         is_limited: bool,
+        schedule_id: UUID | None = None,
         started_at: datetime,
         recorded: Iterable[RecordedEvent],
         writer: GroupCommitWriter,
@@ -41,6 +42,7 @@ class DatabaseJournal:
         self._fence = fence
         self._seq = seq
         self._deployment_id = deployment_id
+        self._schedule_id = schedule_id
         self._is_limited = is_limited
         self._claimed_at: datetime | None = started_at
         self._writer = writer
@@ -54,6 +56,8 @@ class DatabaseJournal:
         self._is_closed = False
         #: Whether a write was committed: from then on the execution is this attempt's, under its lease.
         self.holds_lease = False
+        #: Whether a call's result of this attempt was committed: it is innocent of the losses before.
+        self.has_progressed = False
         #: Why a write was not kept, when that was not the loss of the fence.
         self.failure: BaseException | None = None
 
@@ -63,6 +67,9 @@ class DatabaseJournal:
 
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._past.result_of(key)
+
+    def reusable(self, key: str) -> RecordedEvent | None:
+        return self._past.reusable(key)
 
     def calls_without_result(self) -> Sequence[RecordedEvent]:
         return self._unfinished
@@ -80,7 +87,7 @@ class DatabaseJournal:
             self._on_result(event.key)
         position = self._past.add(event)
         self._seq += 1
-        self._pending.append(_row(self._fence.execution_id, self._seq, event))
+        self._pending.append(event_row(self._fence.execution_id, self._seq, event))
         return position
 
     async def flush(self) -> None:
@@ -107,9 +114,10 @@ class DatabaseJournal:
         write = Write(
             fence=self._fence,
             seq=seq,
-            events=(_row(self._fence.execution_id, seq, event),),
+            events=(event_row(self._fence.execution_id, seq, event),),
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             is_last_resort=True,
         )
@@ -125,18 +133,20 @@ class DatabaseJournal:
             claimed_at=self._claimed_at,
             ending=ending,
             deployment_id=self._deployment_id,
+            schedule_id=self._schedule_id,
             is_limited=self._is_limited,
             releases=releases,
         )
         self._pending.clear()
         self._claimed_at = None
         self._last_write = asyncio.wrap_future(self._writer.submit(write))
-        self._last_write.add_done_callback(partial(self._note, seq=write.seq))
+        self._last_write.add_done_callback(partial(self._note, seq=write.seq, has_result=write.has_result))
 
-    def _note(self, write: "asyncio.Future[None]", *, seq: int) -> None:
+    def _note(self, write: "asyncio.Future[None]", *, seq: int, has_result: bool) -> None:
         error = None if write.cancelled() else write.exception()
         if error is None:
             self.holds_lease = True
+            self.has_progressed |= has_result
             self._durable_seq = seq
             return
         # Nothing may follow a write that was not kept: the journal would have a gap.
@@ -158,25 +168,27 @@ class DatabaseJournal:
 
 
 def read_recorded(execution_id: UUID) -> list[RecordedEvent]:
-    """What earlier attempts recorded of an execution, in order."""
+    """What is recorded of an execution, in order."""
+    return list(stream_recorded(execution_id))
+
+
+def stream_recorded(execution_id: UUID) -> Iterator[RecordedEvent]:
+    """The same, a few hundred at a time in memory."""
     rows = ExecutionEvent.objects.filter(execution_id=execution_id).order_by("seq")
-    return [
-        RecordedEvent(
-            Event(
-                type=cast(EventType, row.type),
-                at=row.at,
-                block_id=row.block_id or None,
-                agent=row.agent or None,
-                key=row.key or None,
-                payload=row.payload,
-            ),
-            row.seq,
+    for row in rows.iterator(chunk_size=200):
+        event = Event(
+            type=cast(EventType, row.type),
+            at=row.at,
+            block_id=row.block_id or None,
+            agent=row.agent or None,
+            key=row.key or None,
+            payload=row.payload,
         )
-        for row in rows.iterator(chunk_size=500)
-    ]
+        yield RecordedEvent(event, row.seq)
 
 
-def _row(execution_id: UUID, seq: int, event: Event) -> ExecutionEvent:
+def event_row(execution_id: UUID, seq: int, event: Event) -> ExecutionEvent:
+    """The event as a row that is not in the database yet."""
     return ExecutionEvent(
         id=uuid_utils.compat.uuid7(),
         execution_id=execution_id,

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
-from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.lifecycle import MAX_LOSSES, Ending, Fence
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
 from deployments.models import ExecutionLog
+from deployments.prepared_statements import PreparedRead
 from designs.providers import models_to_run
 from designs.versions import parse_version
 from executor.budget import ExecutionBudget
@@ -36,19 +38,29 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
 }
 
 
+#: For so long after its start an execution on its last chance is suspected of having cost its workers.
+SUSPECT_SECONDS = 10.0
 #: What a run needs of its row.
 _COLUMNS = (
     "team_id",
     "deployment_id",
+    "schedule_id",
     "version_id",
     "input_data",
     "limits",
     "is_limited",
     "live_text",
     "attempt",
+    "losses",
     "seq",
     "started_at",
     "deadline_at",
+)
+_QUEUED = PreparedRead(
+    ExecutionLog,
+    lambda slot: ExecutionLog.objects.filter(
+        id=slot("id"), attempt=slot("attempt"), status=ExecutionLog.Status.QUEUED
+    ).only(*_COLUMNS),
 )
 
 
@@ -64,13 +76,11 @@ class LoadedExecution:
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
-    queued = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
-    # The version's document may be large, and this process has probably parsed it already: it is left out.
-    row = queued.select_related("version").only(*_COLUMNS, "version__id").order_by().first()
+    row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
-    recorded = read_recorded(execution_id) if row.attempt > 0 else []
-    design = parse_version(row.version)
+    recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
+    design = parse_version(row.version_id)
     return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
 
 
@@ -81,6 +91,8 @@ class ExecutionRun:
         self._loaded = loaded
         row, clock = loaded.row, SystemClock()
         self._limits = ExecutionLimits.from_json(row.limits)
+        self._clock = clock
+        self._began = clock.monotonic()
         self._started_at = row.started_at or clock.now()
         self._cancelled_by: str | None = None
         self._is_released = False
@@ -91,6 +103,7 @@ class ExecutionRun:
             fence=self.fence,
             seq=row.seq,
             deployment_id=row.deployment_id,
+            schedule_id=row.schedule_id,
             is_limited=row.is_limited,
             started_at=self._started_at,
             recorded=loaded.recorded,
@@ -111,9 +124,7 @@ class ExecutionRun:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
         try:
-            await self._run()
-        except JournalClosed:
-            await self._give_up()
+            await self._run_or_give_up()
         except asyncio.CancelledError:
             # A second wish to stop came while the first was being recorded; the lease tells the others.
             if not (self._is_released or self._cancelled_by):
@@ -124,6 +135,22 @@ class ExecutionRun:
     def holds_lease(self) -> bool:
         """Whether the claim is committed. Before that there is nothing to renew, nor to lose."""
         return self._journal.holds_lease
+
+    @property
+    def is_last_chance(self) -> bool:
+        """Whether the loss of this worker now would be the last one that the execution may have.
+
+        What kills its worker does so early as a rule: who lasts a while makes room for the next suspect, or many of
+        them with long calls would miss their deadlines one behind the other.
+        """
+        is_young = self._clock.monotonic() - self._began < SUSPECT_SECONDS
+        return is_young and self._loaded.row.losses >= MAX_LOSSES - 1 and not self._journal.has_progressed
+
+    async def _run_or_give_up(self) -> None:
+        try:
+            await self._run()
+        except JournalClosed:
+            await self._give_up()
 
     async def _run(self) -> None:
         try:
@@ -140,6 +167,9 @@ class ExecutionRun:
         failure = self._journal.failure
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
+            return
+        if isinstance(failure, OperationalError | InterfaceError):
+            log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
         message = "What this execution produced could not be stored; the server's log has the details."
@@ -219,7 +249,7 @@ class ExecutionRun:
             result_data=result_data,
             error=error,
             error_code=code,
-            error_detail=detail,
+            error_detail=detail or {},
             usage=usage.counts(),
             cost=usage.cost,
         )

@@ -12,6 +12,7 @@ from django.utils import timezone
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.publisher import publisher
+from deployments.executions.reused import Rerun
 from deployments.models import Deployment, ExecutionLog, IdempotencyKey
 from designs.models import DesignVersion
 from executor.json_types import JsonObject
@@ -59,6 +60,7 @@ def start_execution(
     trigger_type: str,
     triggered_by: str,
     idempotency: Idempotency | None = None,
+    rerun: Rerun | None = None,
     live_text: bool = False,
     publishes: bool = True,
 ) -> Started:
@@ -67,7 +69,8 @@ def start_execution(
     A caller that first wants to listen for the end says `publishes=False` and calls `publish_accepted` then; should it
     never come to that, the dispatch sweep publishes a little later.
 
-    Raises `ConcurrencyLimitReached` and `IdempotencyConflict`; then nothing was accepted.
+    Raises `ConcurrencyLimitReached` and `IdempotencyConflict`, and `ParentGone` for a `rerun`; then nothing was
+    accepted.
     """
     now = timezone.now()
     limits = ExecutionLimits.of(deployment)
@@ -77,6 +80,7 @@ def start_execution(
         deployment=deployment,
         design_id=version.design_id,
         version=version,
+        parent_id=None if rerun is None else rerun.parent_id,
         trigger_type=trigger_type,
         triggered_by=triggered_by,
         input_data=input_data,
@@ -89,8 +93,12 @@ def start_execution(
     )
     try:
         with transaction.atomic():
+            if rerun is not None:
+                rerun.hold_parent()  # executions are locked before deployments
             _refuse_when_full(deployment)
-            lifecycle.accept(execution)
+            lifecycle.accept(execution, about=None if rerun is None else rerun.about())
+            if rerun is not None:
+                rerun.take_over(execution)
             _remember(execution, idempotency)
             if publishes:
                 transaction.on_commit(partial(publish_accepted, execution.id))

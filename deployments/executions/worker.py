@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
@@ -17,15 +18,21 @@ from django.db import DatabaseError
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
+from deployments.executions.publisher import publisher
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
+from deployments.scheduling.failing import pause_when_failing
+from deployments.scheduling.followers import release_followers
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+#: So many heartbeats long a worker that was cut off from the database reaps nothing: the others were cut off too.
+QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
+MAX_PUT_OFF = 1_000
 
 
 class Worker:
@@ -34,11 +41,14 @@ class Worker:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._loop = asyncio.new_event_loop()
-        self._writer = GroupCommitWriter(on_committed=self._publish_waiting)
+        self._writer = GroupCommitWriter(on_committed=self._follow_commits)
         self._runs: dict[UUID, ExecutionRun] = {}
+        #: Executions that wait for another's last chance to be over. What is forgotten here the sweep finds.
+        self._put_off: deque[tuple[UUID, int]] = deque(maxlen=MAX_PUT_OFF)
         self._is_draining = False
         self._idle = asyncio.Event()
         self._renewed_at = time.monotonic()
+        self._reaps_from = self._renewed_at
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -63,6 +73,9 @@ class Worker:
         if loaded is None or execution_id in self._runs or self._is_draining:
             return
         run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
+        if run.is_last_chance and self._has_last_chance():
+            self._put_off.append((execution_id, attempt))
+            return
         self._runs[execution_id] = run
         try:
             await run.run()
@@ -129,12 +142,20 @@ class Worker:
     async def _renew(self) -> None:
         runs = [run for run in self._runs.values() if run.holds_lease]
         held = await in_database_thread(lifecycle.renew, [run.fence for run in runs])
-        self._renewed_at = time.monotonic()
+        self._note_renewal()
         for run in runs:
             if run.fence.execution_id not in held:
                 run.release()
             elif (cancelled_by := held[run.fence.execution_id]) is not None:
                 run.cancel(cancelled_by)
+
+    def _note_renewal(self) -> None:
+        now, heartbeat = time.monotonic(), settings.ENVIRONMENT.heartbeat_seconds
+        if now - self._renewed_at > QUIET_HEARTBEATS * heartbeat:
+            # After an outage every lease is over. Who is alive renews its own within a heartbeat: whoever reaped at
+            # once would take executions from workers that are at work on them.
+            self._reaps_from = now + QUIET_HEARTBEATS * heartbeat
+        self._renewed_at = now
 
     async def _sweep(self) -> None:
         """Find what was lost or is due. Every worker does it, and it needs neither beat nor the broker."""
@@ -144,8 +165,10 @@ class Worker:
             try:
                 if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
                     await self._renew()  # after an outage: our own leases first, or we would reap ourselves
-                await in_database_thread(lifecycle.reap)
+                if time.monotonic() >= self._reaps_from:
+                    await in_database_thread(lifecycle.reap)
                 if not self._is_draining:
+                    await in_database_thread(release_followers)
                     await in_database_thread(dispatch_due, capacity)
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.warning("The sweep could not be made: %s", error)
@@ -154,13 +177,39 @@ class Worker:
         if (run := self._runs.get(execution_id)) is not None:
             run.cancel(by)
 
-    def _publish_waiting(self, writes: Sequence[Write]) -> None:
-        """What has ended made room: hint at the next executions of deployments that limit their concurrency."""
+    def _has_last_chance(self) -> bool:
+        """Whether an execution runs here that has lost its last two workers, and recorded nothing since.
+
+        There is only one of these at a time: one of them may be to blame, and would take the others with it.
+        """
+        return any(run.is_last_chance for run in self._runs.values())
+
+    def _publish_put_off(self) -> None:
+        if self._put_off and not self._has_last_chance():
+            publisher.publish(*self._put_off.popleft())
+
+    def _follow_commits(self, writes: Sequence[Write]) -> None:
+        """What has ended made room: hint at the next executions of deployments that limit their concurrency.
+
+        And what failed may have been one failure too many of its schedule.
+        """
+        if self._put_off:
+            self._loop.call_soon_threadsafe(self._publish_put_off)
         deployments = {
             write.deployment_id for write in writes if write.ending and write.is_limited and write.deployment_id
         }
         for deployment_id in deployments:
             asyncio.run_coroutine_threadsafe(_publish_next_of(deployment_id), self._loop)
+        failed = [write.schedule_id for write in writes if write.ending and write.ending.status == "failed"]
+        for schedule_id in {schedule_id for schedule_id in failed if schedule_id}:
+            asyncio.run_coroutine_threadsafe(_pause_when_failing(schedule_id), self._loop)
+
+
+async def _pause_when_failing(schedule_id: UUID) -> None:
+    try:
+        await in_database_thread(pause_when_failing, schedule_id=schedule_id)
+    except Exception as error:  # noqa: BLE001 - the next time that it fires is looked at before
+        log.warning("Whether schedule %s is to pause could not be told: %s", schedule_id, error)
 
 
 async def _publish_next_of(deployment_id: UUID) -> None:

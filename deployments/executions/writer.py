@@ -56,10 +56,16 @@ class Write:
     claimed_at: datetime | None = None
     ending: Ending | None = None
     deployment_id: UUID | None = None
+    schedule_id: UUID | None = None
     is_limited: bool = False
     releases: bool = False
     is_last_resort: bool = False
     done: "Future[None]" = field(default_factory=Future, compare=False)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether a call's result is recorded with it."""
+        return any(event.type in RESULT_TYPES for event in self.events)
 
 
 class WriterStopped(Exception):
@@ -93,7 +99,9 @@ class GroupCommitWriter:
         self._thread.join()
 
     def submit(self, write: Write) -> "Future[None]":
-        """Queue the write; the future ends with its commit, or with why it was not kept."""
+        """Queue the write; the future ends with its commit, or with why it was not kept. It cannot be cancelled."""
+        # Whoever waits for it may be cancelled; the future must not be, or the writer could not settle it.
+        write.done.set_running_or_notify_cancel()
         with self._closing:
             if self._is_stopped:
                 write.done.set_exception(WriterStopped())
@@ -103,8 +111,12 @@ class GroupCommitWriter:
 
     def _run(self) -> None:
         while (batch := self._next_batch()) is not None:
-            self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
-            self._commit([write for write in batch if not self._follows_a_gap(write)])
+            try:
+                self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
+                self._commit([write for write in batch if not self._follows_a_gap(write)])
+            except Exception as error:  # a worker without its writer would hold its executions for ever
+                log.exception("A batch of the journal could not be settled")
+                self._fail([write for write in batch if not write.done.done()], error)
         connection.close()
 
     def _next_batch(self) -> list[Write] | None:
@@ -218,14 +230,13 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
     """
     claims = [write for write in batch if write.claimed_at is not None]
     with transaction.atomic():
-        if len(batch) > 1:
-            _lock(batch, claims)
+        _lock(batch, claims)
         lost = _claim(claims)
         kept = [write for write in batch if write.fence.execution_id not in lost]
         _advance([write for write in kept if write.claimed_at is None and write.ending is None])
         endings = [write for write in kept if write.ending is not None]
-        _finish(sorted(endings, key=lambda write: write.fence.execution_id))
-        ExecutionEvent.objects.bulk_create([event for write in kept for event in write.events])
+        _finish(endings)
+        lifecycle.record([event for write in kept for event in write.events])
         lifecycle.count_ended(
             (write.deployment_id, write.ending.completed_at)
             for write in endings
@@ -235,10 +246,15 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
 
 
 def _lock(batch: Sequence[Write], claims: Sequence[Write]) -> None:
-    running = [write.fence.execution_id for write in batch if write.claimed_at is None]
-    counting = [write.deployment_id for write in claims if write.is_limited]
-    deployments = {*counting, *(write.deployment_id for write in batch if write.ending)} if counting else set()
-    lifecycle.lock_rows(running, [deployment_id for deployment_id in deployments if deployment_id is not None])
+    """Claims that count lock their deployments before the executions that end with them are: all are locked first.
+
+    Nobody else who holds a running row of ours waits for another, and so all other batches need no such order.
+    """
+    counting = {write.deployment_id for write in claims if write.is_limited}
+    if counting and len(batch) > 1:
+        running = [write.fence.execution_id for write in batch if write.claimed_at is None]
+        deployments = counting | {write.deployment_id for write in batch if write.ending}
+        lifecycle.lock_rows(running, [deployment_id for deployment_id in deployments if deployment_id is not None])
 
 
 def _claim(claims: Sequence[Write]) -> set[UUID]:
@@ -252,7 +268,7 @@ def _claim(claims: Sequence[Write]) -> set[UUID]:
 def _advance(writes: Sequence[Write]) -> None:
     if not writes:
         return
-    progressed = {write.fence.execution_id for write in writes if any(_is_result(event) for event in write.events)}
+    progressed = {write.fence.execution_id for write in writes if write.has_result}
     if not lifecycle.advance({write.fence: write.seq for write in writes}, progressed=progressed):
         raise FenceLost
     for write in writes:
@@ -260,11 +276,7 @@ def _advance(writes: Sequence[Write]) -> None:
             raise FenceLost
 
 
-def _is_result(event: ExecutionEvent) -> bool:
-    return event.type in RESULT_TYPES
-
-
-def _finish(endings: Sequence[Write]) -> None:
-    for write in endings:
-        if write.ending is not None and not lifecycle.finish(write.fence, write.seq, write.ending):
-            raise FenceLost
+def _finish(writes: Sequence[Write]) -> None:
+    endings = {write.fence: (write.seq, write.ending) for write in writes if write.ending is not None}
+    if not lifecycle.finish(endings):
+        raise FenceLost

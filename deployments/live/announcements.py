@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 5_000
 SEND_SECONDS = 5.0
 
+#: Every process in which somebody waits listens here for the ends of all executions: joining a group for each would
+#: cost every call two trips to the channel layer.
+ENDS_GROUP = "ends"
 #: Every worker process listens here for executions that are to be cancelled.
 WORKERS_GROUP = "workers"
 
@@ -36,9 +39,9 @@ def group_of(execution_id: UUID) -> str:
 
 
 def announce(execution_id: UUID, seq: int, *, has_ended: bool) -> None:
-    """Tell viewers that the journal has grown up to `seq`. Returns at once, from any thread."""
+    """Tell viewers that the journal has grown up to `seq`, and those who wait of the end. At once, from any thread."""
     message: JsonObject = {"type": "execution.advanced", "execution": str(execution_id), "seq": seq}
-    _send(group_of(execution_id), message | {"has_ended": has_ended})
+    _send(ENDS_GROUP if has_ended else group_of(execution_id), message | {"has_ended": has_ended})
 
 
 def announce_delta(execution_id: UUID, delta: JsonObject) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from deployments.executions.database_threads import in_database_thread
-from deployments.live.announcements import channel_layer, group_of
+from deployments.live.announcements import ENDS_GROUP, channel_layer, group_of
 from deployments.live.messages import Message, delta_message
 from deployments.live.states import State, read_states
 
@@ -34,6 +34,8 @@ class Subscription:
     """What one viewer has not looked at yet: how far the journal has grown, and pieces of text."""
 
     def __init__(self) -> None:
+        #: Whether it is a viewer's; who waits for the end alone is not told of more, and looks for himself.
+        self.views = False
         self.woken = asyncio.Event()
         #: The last seq that is known to be in the journal.
         self.last_seq = 0
@@ -81,6 +83,7 @@ class Hub:
         self._subscriptions: dict[UUID, set[Subscription]] = {}
         self._joins: dict[UUID, asyncio.Task[bool]] = {}
         self._channel: str | None = None
+        self._hears_ends = False
         self._listener: asyncio.Task[None] | None = None
         self._poll: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -88,15 +91,32 @@ class Hub:
     @asynccontextmanager
     async def subscribe(self, execution_id: UUID) -> AsyncIterator[Subscription]:
         """Hear of the execution from here on. What was before has to be read from the database afterwards."""
+        async with self.subscribe_to_end(execution_id) as subscription:
+            subscription.views = True
+            if self._poll is None or self._poll.done():
+                self._poll = asyncio.create_task(self._look_at_rows())
+            await self._join(execution_id)
+            yield subscription
+
+    @asynccontextmanager
+    async def subscribe_to_end(self, execution_id: UUID) -> AsyncIterator[Subscription]:
+        """Hear of the execution's end alone, from here on."""
         subscription = Subscription()
         self._subscriptions.setdefault(execution_id, set()).add(subscription)
-        if self._poll is None or self._poll.done():
-            self._poll = asyncio.create_task(self._look_at_rows())
         try:
-            await self._join(execution_id)
+            await self._hear_ends()
             yield subscription
         finally:
             await self._leave(execution_id, subscription)
+
+    async def _hear_ends(self) -> None:
+        if self._hears_ends:
+            return
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                await self._open()
+        except Exception as error:  # noqa: BLE001 - whatever the layer's client raises: who waits polls instead
+            log.debug("The channel layer cannot be heard: %s", error)
 
     async def _join(self, execution_id: UUID) -> None:
         # Everyone who comes while the group is being joined waits for that too: looking at the database before would
@@ -138,6 +158,9 @@ class Hub:
             if self._channel is None:
                 self._channel = await channel_layer().new_channel()
                 self._listener = asyncio.create_task(self._listen(self._channel))
+            if not self._hears_ends:
+                await channel_layer().group_add(ENDS_GROUP, self._channel)
+                self._hears_ends = True
             return self._channel
 
     async def _listen(self, channel: str) -> None:
@@ -159,11 +182,11 @@ class Hub:
                 subscription.tell(message["seq"], has_ended=message["has_ended"])
 
     async def _look_at_rows(self) -> None:
-        """Tell everybody what they should have heard, and join what could not be joined, while anybody is there."""
-        while self._subscriptions:
+        """Tell viewers what they should have heard, and join what could not be joined, while there are any."""
+        while self._viewed():
             await asyncio.sleep(POLL_SECONDS)
             try:
-                states = await in_database_thread(read_states, list(self._subscriptions))
+                states = await in_database_thread(read_states, self._viewed())
             except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
                 log.debug("The executions that are watched cannot be looked at: %s", error)
                 continue
@@ -176,8 +199,15 @@ class Hub:
             if state.last_seq > subscription.last_seq or state.has_ended:
                 subscription.tell(state.last_seq, has_ended=state.has_ended)
 
+    def _viewed(self) -> list[UUID]:
+        return [
+            execution_id
+            for execution_id, subscriptions in self._subscriptions.items()
+            if any(subscription.views for subscription in subscriptions)
+        ]
+
     async def _join_missing(self) -> None:
-        for execution_id in list(self._subscriptions):
+        for execution_id in self._viewed():
             if execution_id in self._subscriptions and execution_id not in self._joins:
                 await self._join(execution_id)
                 if execution_id not in self._joins:

@@ -18,7 +18,7 @@ async def wait_for_end(execution_id: UUID, *, seconds: float, begin: Callable[[]
     `begin`, which lets the execution start only once it is listened to, there is nothing to look for at first.
     """
     deadline = time.monotonic() + seconds
-    async with current_hub().subscribe(execution_id) as subscription:
+    async with current_hub().subscribe_to_end(execution_id) as subscription:
         if begin is not None:
             begin()
             if await subscription.wait_for_end(min(seconds, POLL_SECONDS)):

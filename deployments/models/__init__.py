@@ -3,6 +3,14 @@
 from deployments.models.api_key import ApiKey
 from deployments.models.deployment import Deployment
 from deployments.models.execution import ExecutionEvent, ExecutionLog, IdempotencyKey
-from deployments.models.schedule import ScheduleConfig
+from deployments.models.schedule import BeatLease, ScheduleConfig
 
-__all__ = ["ApiKey", "Deployment", "ExecutionEvent", "ExecutionLog", "IdempotencyKey", "ScheduleConfig"]
+__all__ = [
+    "ApiKey",
+    "BeatLease",
+    "Deployment",
+    "ExecutionEvent",
+    "ExecutionLog",
+    "IdempotencyKey",
+    "ScheduleConfig",
+]

@@ -4,7 +4,7 @@ from typing import Self
 
 import uuid_utils.compat
 from django.db import models
-from django.db.models import Q
+from django.db.models import Expression, Q
 
 from access.models import TeamOwned, TeamQuerySet
 from access.principal import ALL, Principal
@@ -23,7 +23,7 @@ class DeploymentQuerySet(TeamQuerySet):
     def live(self) -> Self:
         return self.filter(deleted_at__isnull=True)
 
-    def by_endpoint(self, endpoint_path: str) -> Self:
+    def by_endpoint(self, endpoint_path: str | Expression) -> Self:
         """The live deployment of that canonical path (`/api/deployed/…`), as a queryset of one or none."""
         return self.filter(deleted_at__isnull=True, endpoint_path=endpoint_path)
 

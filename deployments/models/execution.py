@@ -60,8 +60,15 @@ class ExecutionLog(TeamOwned):
     design = models.ForeignKey(OrchestrationDesign, on_delete=models.PROTECT, related_name="executions")
     version = models.ForeignKey(DesignVersion, on_delete=models.PROTECT, related_name="executions", db_index=False)
     parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="reruns")
+    #: History keeps the id of a schedule that was removed: taking it out of a million rows would lock them all.
     schedule = models.ForeignKey(
-        ScheduleConfig, on_delete=models.SET_NULL, null=True, blank=True, related_name="executions", db_index=False
+        ScheduleConfig,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="executions",
+        db_index=False,
     )
     scheduled_for = models.DateTimeField(null=True, blank=True)
 
@@ -91,6 +98,8 @@ class ExecutionLog(TeamOwned):
     cancel_requested_by = models.CharField(max_length=200, blank=True, default="")
     #: Whether the deployment limited its concurrency when this was accepted: then a claim counts under its lock.
     is_limited = models.BooleanField(default=False)
+    #: Whether it is not to start before the earlier executions of its schedule have ended.
+    waits_for_previous = models.BooleanField(default=False)
     seq = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField()
@@ -110,6 +119,12 @@ class ExecutionLog(TeamOwned):
             models.Index(fields=["started_at"], name="execution_started"),
             models.Index(fields=["created_at"], name="execution_queued", condition=Q(status="queued")),
             models.Index(fields=["lease_expires_at"], name="execution_leased", condition=Q(status="running")),
+            models.Index(
+                fields=["schedule"],
+                name="execution_schedule_open",
+                condition=Q(schedule__isnull=False, status__in=("queued", "running")),
+            ),
+            models.Index(fields=["created_at"], name="execution_waiting", condition=Q(waits_for_previous=True)),
         ]
         constraints = [
             models.UniqueConstraint(

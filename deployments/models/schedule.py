@@ -45,6 +45,11 @@ class ScheduleConfig(models.Model):
     paused_by = models.CharField(max_length=200, blank=True, default="")
     paused_reason = models.TextField(blank=True, default="")
     paused_at = models.DateTimeField(null=True, blank=True)
+    #: Since when it is as it is: its last edit, pause, resumption, or change of its deployment's status.
+    in_force_since = models.DateTimeField(null=True, blank=True)
+    #: The next scheduled time, which is its executions' `scheduled_for`; null while the schedule is not in force.
+    next_occurrence_at = models.DateTimeField(null=True, blank=True)
+    #: When that one fires, its jitter included.
     next_fire_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -62,6 +67,11 @@ class ScheduleConfig(models.Model):
                 name="schedule_enabled_has_kind",
             ),
             models.CheckConstraint(
+                condition=Q(next_occurrence_at__isnull=True, next_fire_at__isnull=True)
+                | Q(next_occurrence_at__isnull=False, next_fire_at__isnull=False),
+                name="schedule_next_complete",
+            ),
+            models.CheckConstraint(
                 condition=Q(interval_seconds__isnull=True) | Q(interval_seconds__gt=0),
                 name="schedule_interval_positive",
             ),
@@ -69,3 +79,17 @@ class ScheduleConfig(models.Model):
 
     def __str__(self) -> str:
         return self.cron_expression or f"every {self.interval_seconds} s"
+
+
+class BeatLease(models.Model):
+    """Which beat, of those that run, looks after the entries of beat's tables that are not ours. One row."""
+
+    name = models.CharField(primary_key=True, max_length=40)
+    owner = models.CharField(max_length=100)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "beat's lease"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.owner}"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 from cron_descriptor import CasingTypeEnum, ExpressionDescriptor, Options
 from cronsim import CronSim
@@ -91,6 +90,11 @@ class Cron:
     def restricts_both_days(self) -> bool:
         return self.day_of_month != "*" and self.day_of_week != "*"
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it names times of the day, which a change of the clocks can hide or double."""
+        return not self.minute.startswith("*") and not self.hour.startswith("*")
+
 
 def parse_cron(expression: str, *, day_match: DayMatch | None = None) -> Cron:
     """The canonical form of the expression. Raises `InvalidCron`, and `DayMatchNeeded` when a choice is missing."""
@@ -108,9 +112,12 @@ def parse_cron(expression: str, *, day_match: DayMatch | None = None) -> Cron:
     return cron
 
 
-def occurrences(cron: Cron, *, zone: ZoneInfo, after: datetime, day_match: DayMatch | None) -> Iterator[datetime]:
-    """The times after `after`, in the zone, without end: DST as Debian's cron has it."""
-    times = CronSim(cron.text, after.astimezone(zone))
+def clock_times(cron: Cron, *, after: datetime, day_match: DayMatch | None) -> Iterator[datetime]:
+    """The times after `after` on a clock that is never set, naive. It ends where nothing comes for 50 years."""
+    # Without stars but the bare one: what cronsim concludes from them is for clocks that are set, and from `*/2` in a
+    # day field that both days have to match.
+    day_of_month, day_of_week = _spelt_out(_DAY, cron.day_of_month), _spelt_out(_WEEKDAY, cron.day_of_week)
+    times = CronSim(f"{cron.minute} {cron.hour} {day_of_month} {cron.month} {day_of_week}", after)
     if cron.restricts_both_days:
         times.day_and = day_match == "and"
     return times
@@ -151,19 +158,24 @@ def _split(expression: str) -> list[str]:
 
 
 def _canonical(field: _Field, text: str) -> str:
+    """Numbers that rise, but a leading `*` or `*/n` stays: at a change of the clocks it means elapsed time."""
     terms = text.split(",")
-    if len(terms) == 1 and text.startswith("*"):
-        return _canonical_star(field, text)
-    values: set[int] = set()
-    for term in terms:
-        values |= _numbers(field, term)
-    return "*" if "*" in terms else _written(sorted(values))
+    values = _all_numbers(field, text)
+    if {"*", "*/1"} & set(terms):
+        return "*"
+    if not terms[0].startswith("*"):
+        return _written(sorted(values))
+    others = values - _numbers(field, terms[0])
+    stars = f"*/{int(terms[0][2:])}"
+    return f"{stars},{_written(sorted(others))}" if others else stars
 
 
-def _canonical_star(field: _Field, text: str) -> str:
-    """`*` or `*/n`, which stay as they are: at a change of the clocks they mean elapsed time, and a list does not."""
-    _numbers(field, text)
-    return "*" if text in {"*", "*/1"} else f"*/{int(text[2:])}"
+def _spelt_out(field: _Field, text: str) -> str:
+    return text if text == "*" else _written(sorted(_all_numbers(field, text)))
+
+
+def _all_numbers(field: _Field, text: str) -> set[int]:
+    return {value for term in text.split(",") for value in _numbers(field, term)}
 
 
 def _numbers(field: _Field, term: str) -> set[int]:
@@ -207,8 +219,7 @@ def _written(values: list[int]) -> str:
 
 
 def _check_that_it_comes(cron: Cron) -> None:
-    months = {value for term in cron.month.split(",") for value in _numbers(_MONTH, term)}
-    days = {value for term in cron.day_of_month.split(",") for value in _numbers(_DAY, term)}
+    months, days = _all_numbers(_MONTH, cron.month), _all_numbers(_DAY, cron.day_of_month)
     if min(days) > max(DAYS_IN_MONTH[month - 1] for month in months):
         raise InvalidCron(f"This date never comes: month {cron.month} has no day {cron.day_of_month}.")
 

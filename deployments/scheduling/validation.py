@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
 from typing import Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from deployments.models import ScheduleConfig
-from deployments.scheduling.cron import DayMatch, DayMatchNeeded, InvalidCron, occurrences, parse_cron
+from deployments.scheduling.cron import DayMatch, DayMatchNeeded, InvalidCron, parse_cron
+from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.times import Timetable
 from executor.errors import Problem
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
@@ -17,14 +19,6 @@ from executor.json_types import JsonObject
 MAX_INTERVAL_SECONDS = 366 * 86_400
 MAX_CATCH_UP_WINDOW_SECONDS = 7 * 86_400
 MAX_JITTER_SECONDS = 86_400
-
-
-class InvalidSchedule(ValueError):
-    """The schedule cannot be stored; `problems` lists every reason, with pointers from the schedule."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("; ".join(problem.message for problem in problems))
 
 
 @dataclass(frozen=True)
@@ -106,19 +100,11 @@ def _window_problems(schedule: ScheduleFields, now: datetime) -> Iterator[Proble
         yield Problem("/end_at", "before_start", "end_at has to be after start_at.")
     elif end is not None and schedule.enabled and end <= now:
         yield Problem("/end_at", "in_the_past", f"end_at is in the past ({end.astimezone(UTC):%Y-%m-%d %H:%M} UTC).")
-    elif end is not None and schedule.enabled and ((first := _first_time(schedule, now)) is None or first > end):
+    elif end is not None and schedule.enabled and next(Timetable.of(schedule).after(now), None) is None:
         yield Problem("/end_at", "never_fires", "No time of this schedule comes before end_at, so it would never run.")
-
-
-def _first_time(schedule: ScheduleFields, now: datetime) -> datetime | None:
-    after = max(now, schedule.start_at) if schedule.start_at else now
-    if schedule.interval_seconds is not None:
-        return after + timedelta(seconds=schedule.interval_seconds)
-    cron = parse_cron(schedule.cron_expression or "", day_match=schedule.day_match)
-    times = occurrences(cron, zone=ZoneInfo(schedule.timezone), after=after, day_match=schedule.day_match)
-    return next(times, None)
 
 
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # The two that are no places: this machine's own, and the one that says that nothing was set.
+    return frozenset(available_timezones() - {"localtime", "Factory"})

@@ -1,5 +1,9 @@
 """Rows for tests: a design, its version, a deployment of it, an execution."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import pairwise
+from string import ascii_lowercase
 from typing import Any
 
 from django.utils import timezone
@@ -7,9 +11,10 @@ from django.utils import timezone
 from access.models import Team
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
-from deployments.models import Deployment, ExecutionLog
+from deployments.models import Deployment, ExecutionLog, ScheduleConfig
+from deployments.scheduling.entries import schedule_deployment
 from designs.models import DesignVersion, OrchestrationDesign
-from executor.json_types import JsonObject
+from executor.json_types import Json, JsonObject
 
 
 def one_agent_document(*, name: str = "Greeter", model: str = "offline:demo") -> JsonObject:
@@ -27,6 +32,27 @@ def one_agent_document(*, name: str = "Greeter", model: str = "offline:demo") ->
         "data": {"label": "Greet", "task": "Greet the person.", "agents": [agent], "config": {}},
     }
     return {"format": 1, "name": name, "blocks": [block], "connections": []}
+
+
+def chain_document(*models: str, tasks: Mapping[str, str] | None = None, **fields: Any) -> JsonObject:
+    """Blocks one after the other, `a`, `b`, …, each of one agent `Worker` with one try on its model."""
+    ids = ascii_lowercase[: len(models)]
+    blocks: list[Json] = [
+        {
+            "id": block_id,
+            "type": "sequential",
+            "data": {
+                "label": block_id.upper(),
+                "task": (tasks or {}).get(block_id, "Work on it."),
+                "agents": [{"id": "worker", "name": "Worker", "model": model, "settings": {"tries": 1}}],
+            },
+        }
+        for block_id, model in zip(ids, models, strict=True)
+    ]
+    connections: list[Json] = [
+        {"id": f"{source}-{target}", "source": source, "target": target} for source, target in pairwise(ids)
+    ]
+    return {"format": 1, "name": "Chain", "blocks": blocks, "connections": connections, **fields}
 
 
 def make_version(document: JsonObject | None = None, *, team: Team | None = None) -> DesignVersion:
@@ -68,3 +94,14 @@ def make_queued(deployment: Deployment | None = None, **fields: Any) -> Executio
     )
     lifecycle.accept(execution)
     return execution
+
+
+def make_schedule(
+    deployment: Deployment | None = None, *, after: datetime | None = None, **fields: Any
+) -> ScheduleConfig:
+    """A schedule in force since `after`, by default since now; every minute unless `fields` say otherwise."""
+    if not {"cron_expression", "interval_seconds"} & set(fields):
+        fields["interval_seconds"] = 60
+    schedule = ScheduleConfig.objects.create(deployment=deployment or make_deployment(), **fields)
+    schedule_deployment(schedule=schedule, after=after or timezone.now())
+    return schedule

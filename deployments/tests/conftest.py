@@ -1,9 +1,36 @@
-"""Fixtures of a running site, as a client of it sees it."""
+"""Fixtures: a running site as a client of it sees it; a worker and a provider of models within this process."""
+
+from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 
+from access.models import Team
+from deployments.executions.worker import Worker
 from deployments.tests.site_api import EVERYTHING, Deployed, History, SiteApi
+from designs.models import ProviderAccount
+from orchestration_site.proving.mock_provider import MockProvider, serve_in_thread
 from orchestration_site.tests.sites import Site
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    worker.start()
+    yield worker
+    worker.drain(0)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
+    """A provider that the default team's account `mock` leads to. Needs the database."""
+    allowed = settings.ENVIRONMENT.model_copy(update={"private_hosts": ["127.0.0.1"]})
+    monkeypatch.setattr(settings, "ENVIRONMENT", allowed)
+    with serve_in_thread() as server:
+        ProviderAccount.objects.create(
+            team=Team.default(), name="mock", kind="openai", base_url=server.base_url, api_key="secret"
+        )
+        yield server
 
 
 @pytest.fixture(scope="module")

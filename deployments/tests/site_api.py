@@ -51,13 +51,21 @@ class SiteApi:
 
     def deploy(self, model: str = "offline:demo", *, limits: JsonObject | None = None, **fields: Any) -> "Deployed":
         """A new deployment of a new design, under a path of its own."""
-        body = {"design_id": self.store(model, **fields), "endpoint_path": new_path()}
-        made = self.http.post("/api/deployments", json=body)
-        assert made.status_code == 201, made.text
-        deployed = Deployed(self, made.json())
+        deployed = self._deploy(self.store(model, **fields))
         if limits is not None:
             deployed.change(limits=limits)
         return deployed
+
+    def deploy_document(self, document: JsonObject) -> "Deployed":
+        """A new deployment of this design, under a path of its own."""
+        stored = self.http.post("/api/designs", json=document)
+        assert stored.status_code == 201, stored.text
+        return self._deploy(str(stored.json()["id"]))
+
+    def _deploy(self, design_id: str) -> "Deployed":
+        made = self.http.post("/api/deployments", json={"design_id": design_id, "endpoint_path": new_path()})
+        assert made.status_code == 201, made.text
+        return Deployed(self, made.json())
 
     def wait_for_end(self, execution_id: str) -> JsonObject:
         """The execution once it has ended; the stream of its events says when."""

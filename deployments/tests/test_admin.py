@@ -163,6 +163,22 @@ def test_executions_are_cancelled_and_those_that_ended_are_left(admin: Client) -
     assert "1 had ended already" in run_action(admin, ExecutionLog, "cancel")
 
 
+@pytest.mark.parametrize(("action", "start_from"), [("rerun_from_start", "start"), ("rerun_failed", "failed")])
+def test_executions_are_run_again_and_those_that_still_run_are_left(
+    admin: Client, action: str, start_from: str
+) -> None:
+    make_rows(0)
+    assert "still queued" in run_action(admin, ExecutionLog, action)
+    run_action(admin, ExecutionLog, "cancel")
+    parent = ExecutionLog.objects.get()
+    said = run_action(admin, ExecutionLog, action)
+    again = ExecutionLog.objects.get(parent=parent)
+    assert url_of(ExecutionLog, "change", again.pk) in said
+    assert (again.status, again.trigger_type, again.triggered_by) == ("queued", "manual", "user:root")
+    assert again.input_data == parent.input_data
+    assert ExecutionEvent.objects.get(execution=again).payload["from"] == start_from
+
+
 def test_keys_are_revoked(admin: Client) -> None:
     make_rows(0)
     run_action(admin, ApiKey, "revoke")
@@ -179,7 +195,9 @@ def viewer(client: Client) -> Client:
 
 def test_who_may_only_look_finds_no_actions(viewer: Client) -> None:
     make_rows(0)
+    run_action(viewer, ExecutionLog, "rerun_from_start")
     run_action(viewer, ExecutionLog, "cancel")
+    run_action(viewer, ExecutionLog, "rerun_from_start")
     run_action(viewer, Deployment, "deactivate")
     run_action(viewer, ApiKey, "revoke")
     assert ExecutionLog.objects.get().status == "queued"

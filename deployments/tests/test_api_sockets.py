@@ -207,7 +207,8 @@ class TestSessions:
     def test_a_proxy_that_ends_tls_says_which_scheme_our_pages_have(
         self, api: SiteApi, history: History, cookie: str
     ) -> None:
-        path, headers = path_of(history[1]), {"cookie": cookie, "x_forwarded_proto": "https"}
+        path = path_of(history[1])
+        headers: dict[str, Any] = {"cookie": cookie, "x_forwarded_proto": "https"}
         with open_socket(api.site, path, origin=api.site.base_url.replace("http", "https", 1), **headers) as socket:
             assert next_message(socket)["seq"] == 1
         assert refusal(api.site, path, origin=api.site.base_url, **headers)[0] == 403

@@ -27,14 +27,9 @@ from deployments.tests.live_clients import (
     sign_out,
 )
 from deployments.tests.site_api import EVERYTHING, SiteApi
-from orchestration_site.tests.servers import free_port
-from orchestration_site.tests.sites import (
-    Process,
-    Site,
-    run_distributed_site,
-    run_embedded_site,
-    wait_until_ready,
-)
+from orchestration_site.proving.processes import Process, wait_until_ready
+from orchestration_site.proving.servers import free_port
+from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 CHECK_SECONDS = 0.5
 STALL_SECONDS = 1.0

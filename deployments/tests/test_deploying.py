@@ -24,7 +24,8 @@ from deployments.deploying import (
 from deployments.endpoint_path import InvalidEndpointPath
 from deployments.limits import InvalidLimits, LimitFields
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
-from deployments.scheduling.validation import InvalidSchedule, ScheduleFields
+from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.validation import ScheduleFields
 from deployments.tests.builders import make_queued, one_agent_document
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.errors import InvalidDesign

@@ -16,10 +16,10 @@ import pytest
 from django.conf import settings
 from django.db import connections
 
-from access.models import Team
-from bench.mock_provider import MockProvider, Reply, serve_in_thread
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
+from deployments.executions.lifecycle import ending
+from deployments.executions.publisher import publisher
 from deployments.executions.run import LoadedExecution, load_execution
 from deployments.executions.start import (
     ConcurrencyLimitReached,
@@ -33,31 +33,11 @@ from deployments.live.feed import follow
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
-from designs.models import ProviderAccount
+from orchestration_site.proving.mock_provider import MockProvider, Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STALL = Reply(fault="stall")
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    worker = Worker()
-    worker.start()
-    yield worker
-    worker.drain(0)
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockProvider]:
-    """A provider that the default team's account `mock` leads to."""
-    allowed = settings.ENVIRONMENT.model_copy(update={"private_hosts": ["127.0.0.1"]})
-    monkeypatch.setattr(settings, "ENVIRONMENT", allowed)
-    with serve_in_thread() as server:
-        ProviderAccount.objects.create(
-            team=Team.default(), name="mock", kind="openai", base_url=server.base_url, api_key="secret"
-        )
-        yield server
 
 
 def deploy(model: str = "offline:demo", *, path: str = "greet", **fields: Any) -> Deployment:
@@ -149,7 +129,7 @@ def test_the_provider_s_failure_is_the_execution_s(worker: Worker, provider: Moc
 
 def test_a_hanging_call_ends_at_the_deadline(worker: Worker, provider: MockProvider) -> None:
     provider.script = lambda request: STALL
-    execution = start(deploy("mock:any", deadline_seconds=1)).execution
+    execution = start(deploy("mock:any", deadline_seconds=3)).execution
     worker.run(execution.id, 0)
     execution.refresh_from_db()
     assert (execution.status, execution.error_code) == ("failed", "timeout")
@@ -172,7 +152,7 @@ def test_a_lost_cancel_message_is_made_up_for_by_the_heartbeat(
     worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider.script = lambda request: STALL
-    monkeypatch.setattr(lifecycle, "ask_workers_to_cancel", lambda execution_id, by: None)
+    monkeypatch.setattr(ending, "ask_workers_to_cancel", lambda execution_id, by: None)
     execution = start(deploy("mock:any")).execution
     with running(worker, execution):
         eventually(lambda: provider.counters.in_flight == 1)
@@ -292,6 +272,32 @@ def test_a_heartbeat_never_stops_what_is_just_being_claimed(
         pass
     busy.drain(0)
     assert set(ExecutionLog.objects.values_list("status", "attempt")) == {("completed", 1)}
+
+
+def test_of_those_on_their_last_chance_one_runs_at_a_time_until_it_has_a_result(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them may have cost the others their workers: it must not do so once more."""
+    gate = threading.Event()
+
+    async def wait_at_gate(request: object) -> None:
+        await asyncio.to_thread(gate.wait, 20)
+
+    published: list[tuple[UUID, int]] = []
+    monkeypatch.setattr(publisher, "publish", lambda *hint: published.append(hint))
+    provider.script = wait_at_gate
+    deployment = deploy("mock:any")
+    suspect, other, innocent = (start(deployment).execution for _ in range(3))
+    published.clear()
+    ExecutionLog.objects.filter(id__in=[suspect.id, other.id]).update(losses=lifecycle.MAX_LOSSES - 1)
+    with running(worker, suspect, innocent):
+        eventually(lambda: provider.counters.in_flight == 2)
+        worker.run(other.id, 0)
+        assert (provider.counters.requests, published) == (2, [])
+        gate.set()
+    eventually(lambda: published == [(other.id, 0)])
+    worker.run(other.id, 0)
+    assert set(ExecutionLog.objects.values_list("status", flat=True)) == {"completed"}
 
 
 def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:

@@ -83,7 +83,7 @@ def test_claims_hold_the_concurrency_of_a_deployment() -> None:
     assert got == {executions[0].id, executions[1].id, others.id}
     assert claim(fence_of(executions[2])) == set()
     with transaction.atomic():
-        assert lifecycle.finish(fence_of(executions[0]), 2, completed())
+        assert lifecycle.finish({fence_of(executions[0]): (2, completed())})
     assert claim(fence_of(executions[2])) == {executions[2].id}
 
 
@@ -98,7 +98,7 @@ def test_without_the_fence_nothing_is_recorded_or_ended(wrong: dict[str, object]
     stale = fence_of(execution, **wrong)  # type: ignore[arg-type]
     with transaction.atomic():
         assert not lifecycle.advance({stale: 9})
-        assert not lifecycle.finish(stale, 9, completed())
+        assert not lifecycle.finish({stale: (9, completed())})
     execution.refresh_from_db()
     assert (execution.status, execution.seq) == (RUNNING, 1)
 
@@ -108,8 +108,8 @@ def test_an_ended_execution_is_final() -> None:
     fence = fence_of(execution)
     claim(fence)
     with transaction.atomic():
-        assert lifecycle.finish(fence, 4, completed(result_data={"output": "hi"}))
-        assert not lifecycle.finish(fence, 5, completed())
+        assert lifecycle.finish({fence: (4, completed(result_data={"output": "hi"}))})
+        assert not lifecycle.finish({fence: (5, completed())})
         assert not lifecycle.advance({fence: 6})
     assert lifecycle.request_cancel(execution_id=execution.id, by="user:alice") == "ended"
     assert claim(fence_of(execution, attempt=2)) == set()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from channels.layers import InMemoryChannelLayer
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -24,7 +25,6 @@ from deployments.live.sse import CHUNK_CHARACTERS, _chunks
 from deployments.live.states import State, read_states
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
 from deployments.tests.builders import make_deployment, make_queued
-from orchestration_site.inprocess_layer import InProcessChannelLayer
 
 
 def add_events(execution: ExecutionLog, count: int, payload: Any = None) -> None:
@@ -131,7 +131,7 @@ def test_a_chunk_of_an_event_stream_is_bounded() -> None:
     assert list(_chunks([])) == [": still here\n\n"]
 
 
-class DeafLayer(InProcessChannelLayer):
+class DeafLayer(InMemoryChannelLayer):
     """A layer that is away, until it is back."""
 
     is_away = True
@@ -153,10 +153,10 @@ async def test_the_hub_joins_later_what_it_could_not_join_and_tells_meanwhile_wh
     async with current_hub().subscribe(execution.id) as subscription:
         assert await subscription.wait(20)
         assert subscription.last_seq == 1
-        assert layer._groups == {}
+        assert layer.groups == {}
         layer.is_away = False
         async with asyncio.timeout(20):
-            while not layer._groups:
+            while not layer.groups:
                 await subscription.wait(0.1)
 
 

@@ -58,6 +58,7 @@ def test_it_has_every_resource_of_the_table(made: tuple[dict[str, Any], str]) ->
         "GET /api/executions/{id}",
         "GET /api/executions/{id}/events",
         "POST /api/executions/{id}/cancel",
+        "POST /api/executions/{id}/rerun",
         "POST /api/deployed/{endpoint_path}",
         "GET /api/deployed/{endpoint_path}",
         "GET /api/deployed/{endpoint_path}/openapi.json",
@@ -82,6 +83,10 @@ def test_schedules_and_calls_have_their_fields(made: tuple[dict[str, Any], str])
     assert "cron_expression" in schemas["ScheduleRequest"]["properties"]
     assert "next_run_at" not in schemas["ScheduleRequest"]["properties"]
     assert "next_run_at" in schemas["Schedule"]["properties"]
+    assert list(schemas["RerunRequestRequest"]["properties"]) == ["from", "input_data"]
+    assert schemas["RerunRequestRequest"]["required"] == ["from"]
+    rerun = made[0]["paths"]["/api/executions/{id}/rerun"]["post"]["responses"]
+    assert {"201", "409", "422", "429"} <= set(rerun)
     responses = made[0]["paths"]["/api/deployed/{endpoint_path}"]["post"]["responses"]
     assert {
         "200",

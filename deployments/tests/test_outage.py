@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from orchestration_site.tests.servers import free_port
-from orchestration_site.tests.sites import Process, commands_of_roles, site_environment
+from orchestration_site.proving.processes import Process, commands_of_roles
+from orchestration_site.proving.servers import free_port
+from orchestration_site.tests.sites import site_environment
 
 
 @pytest.fixture(scope="module")

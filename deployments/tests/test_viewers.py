@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,12 +14,12 @@ from deployments.live.closing import Closing
 from deployments.tests.live_clients import bearer, next_message, open_socket
 from deployments.tests.site_api import EVERYTHING, SiteApi, new_path
 from executor.json_types import Json, JsonObject
+from orchestration_site.proving.processes import wait_until_ready
+from orchestration_site.proving.servers import PostgresServer, RedisServer, run_server
 from orchestration_site.proving.viewers import Viewers, ViewersReport
-from orchestration_site.tests.relay import Relay, run_relay
-from orchestration_site.tests.restartable_redis import RestartableRedis, run_restartable_redis
-from orchestration_site.tests.sites import run_distributed_site, wait_until_ready
+from orchestration_site.tests.sites import run_distributed_site
 
-pytestmark = pytest.mark.distributed
+pytestmark = [pytest.mark.distributed, pytest.mark.durability]
 
 SOCKETS = 40
 EXECUTIONS = 5
@@ -32,11 +31,11 @@ WITH_TEXT = "openai:latency-100+pieces-60"
 
 @dataclass
 class Stage:
-    """A distributed site whose Redis can be killed, and whose way to the database can be cut."""
+    """A distributed site whose servers can be killed."""
 
     api: SiteApi
-    redis: RestartableRedis
-    database: Relay
+    redis: RedisServer
+    postgres: PostgresServer
 
     @property
     def key(self) -> str:
@@ -81,14 +80,12 @@ def long_chain(model: str) -> JsonObject:
 
 
 @pytest.fixture(scope="module")
-def stage(postgres_url: str) -> Iterator[Stage]:
+def stage() -> Iterator[Stage]:
     with ExitStack() as stack:
-        redis = stack.enter_context(run_restartable_redis())
-        url = urlsplit(postgres_url)
-        relay = stack.enter_context(run_relay(url.port or 5432))
-        relayed = url._replace(netloc=f"{url.username}@127.0.0.1:{relay.port}").geturl()
-        site = stack.enter_context(run_distributed_site(relayed, redis.url, heartbeat_seconds=1, drain_seconds=1))
-        yield Stage(SiteApi(site, site.make_key(scopes=EVERYTHING)), redis, relay)
+        redis = stack.enter_context(run_server(RedisServer))
+        postgres = stack.enter_context(run_server(PostgresServer, durable=False))
+        site = stack.enter_context(run_distributed_site(postgres.url, redis.url, heartbeat_seconds=1, drain_seconds=1))
+        yield Stage(SiteApi(site, site.make_key(scopes=EVERYTHING)), redis, postgres)
 
 
 async def watch(
@@ -116,7 +113,7 @@ async def until_each_is_shown_text(viewers: Viewers) -> None:
 
 async def test_the_channel_layer_is_restarted(stage: Stage) -> None:
     async def restart(viewers: Viewers) -> None:
-        await asyncio.to_thread(stage.redis.kill)
+        await asyncio.to_thread(stage.redis.crash)
         await asyncio.to_thread(stage.redis.start)
         await until_each_is_shown_text(viewers)
 
@@ -127,7 +124,7 @@ async def test_the_channel_layer_is_restarted(stage: Stage) -> None:
 
 async def test_the_channel_layer_stays_away(stage: Stage) -> None:
     async def kill(viewers: Viewers) -> None:
-        await asyncio.to_thread(stage.redis.kill)
+        await asyncio.to_thread(stage.redis.crash)
 
     try:
         report = await watch(stage, kill)
@@ -144,7 +141,7 @@ def test_who_came_while_the_layer_was_away_hears_it_once_it_is_back(stage: Stage
     with open_socket(stage.api.site, path, authorization=bearer(stage.key)) as first:
         while next_message(first)["type"] != "delta":
             pass
-    stage.redis.kill()
+    stage.redis.crash()
     web.stop()
     web.restart()
     wait_until_alive(stage.api.site.base_url)
@@ -171,25 +168,24 @@ def wait_until_alive(base_url: str) -> None:
 
 
 async def test_the_database_is_away_for_a_moment(stage: Stage) -> None:
-    async def cut(viewers: Viewers) -> None:
-        await asyncio.to_thread(stage.database.cut)
-        await asyncio.sleep(1)
-        await asyncio.to_thread(stage.database.mend)
+    async def kill(viewers: Viewers) -> None:
+        await asyncio.to_thread(stage.postgres.crash)
+        await asyncio.to_thread(stage.postgres.start)
 
-    report = await watch(stage, cut)
+    report = await watch(stage, kill)
     assert not report.broken, report
     assert report.connections == SOCKETS
 
 
 async def test_the_database_is_away_for_so_long_that_nobodys_rights_can_be_looked_at(stage: Stage) -> None:
-    async def cut(viewers: Viewers) -> None:
-        await asyncio.to_thread(stage.database.cut)
+    async def kill(viewers: Viewers) -> None:
+        await asyncio.to_thread(stage.postgres.crash)
         try:
             await viewers.until(lambda: all(viewer.closings for viewer in viewers.viewers), seconds=SECONDS)
         finally:
-            await asyncio.to_thread(stage.database.mend)
+            await asyncio.to_thread(stage.postgres.start)
 
-    report = await watch(stage, cut)
+    report = await watch(stage, kill)
     assert not report.broken, report
     assert report.closings[Closing.UNCHECKED.code] >= SOCKETS
 
@@ -206,8 +202,7 @@ async def test_the_web_server_is_stopped_and_started_and_killed_and_started(stag
         await asyncio.to_thread(start)
         seen = max(len(viewer.seqs) for viewer in viewers.viewers)
         await viewers.until_each_has_seen(seen + 1, seconds=SECONDS)
-        web.running.kill()
-        web.running.wait()
+        web.kill()
         await asyncio.to_thread(start)
 
     report = await watch(stage, restart)

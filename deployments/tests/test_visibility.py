@@ -1,5 +1,7 @@
 """What belongs to another team answers exactly as what does not exist, over every address that names a thing."""
 
+import html
+import json
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ from django.test import Client
 from access.models import Team
 from access.principal import ALL, ALL_VERBS, Principal
 from deployments.deploying import deploy_design
+from deployments.executions.lifecycle import request_cancel
 from deployments.keys import Scope, make_key
 from deployments.models import ApiKey, Deployment, ExecutionLog
 from deployments.tests.builders import make_queued, one_agent_document
@@ -29,6 +32,7 @@ ADDRESSES = [
     ("GET", "/api/executions/{execution}", None),
     ("GET", "/api/executions/{execution}/events", None),
     ("POST", "/api/executions/{execution}/cancel", None),
+    ("POST", "/api/executions/{execution}/rerun", {"from": "start"}),
     ("POST", "/api/designs/{design}/execute", {}),
     ("GET", "/api/deployed/{path}", None),
     ("POST", "/api/deployed/{path}", {}),
@@ -221,6 +225,7 @@ class TestSessions:
             f"/api/deployments/{things['deployment']}/logs",
             "/api/executions",
             f"/api/executions/{things['execution']}",
+            f"/api/executions/{things['execution']}/rerun",
             "/api/keys",
             "/api/deployed/feed",
             "/api/designs",
@@ -228,3 +233,16 @@ class TestSessions:
             answer = browser.get(address, headers={"Accept": "text/html"})
             assert answer["Content-Type"].startswith("text/html"), address
             assert answer.status_code in (200, 405), (address, answer.status_code)
+
+    def test_the_page_of_a_rerun_has_a_form_that_works(self, browser: Client) -> None:
+        execution = ExecutionLog.objects.get(id=make_things(Team.default(), "feed")["execution"])
+        request_cancel(execution_id=execution.id, by="user:root")
+        address = f"/api/executions/{execution.id}/rerun"
+        page = browser.get(address, headers={"Accept": "text/html"})
+        form = page.content.decode().partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
+        body = json.loads(html.unescape(form))
+        assert body == {"from": "failed", "input_data": None}
+        headers = {"Accept": "text/html", "X-CSRFToken": page.cookies["csrftoken"].value}
+        answer = browser.post(address, body, content_type="application/json", headers=headers)
+        assert answer.status_code == 201
+        assert ExecutionLog.objects.filter(parent=execution).count() == 1

@@ -1,6 +1,8 @@
 """Group commit: many executions in one transaction, and none of them harmed by another's lost fence or bad data."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import pytest
@@ -111,6 +113,44 @@ def test_the_writer_tries_each_alone_when_one_fails() -> None:
     assert futures[2].exception(timeout=10) is None
     assert committed == [sound.id]
     assert [seqs(row) for row in (lost, repeated, sound)] == [[1, 2], [1, 2, 3], [1, 2, 3]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_writer_outlives_whoever_waited_for_it() -> None:
+    """A run that is cancelled while its write is on its way; the write then fails, and the next one is kept."""
+    lost, sound, _ = three_queued()
+    commit_writes([claiming(lost), claiming(sound)])
+    ExecutionLog.objects.filter(id=lost.id).update(lease_owner="worker-b")
+    writer = GroupCommitWriter()
+
+    async def wait_and_leave() -> None:
+        waiting = asyncio.wrap_future(writer.submit(recording(lost)))
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(wait_and_leave())
+    writer.start()
+    kept = writer.submit(recording(sound))
+    assert kept.exception(timeout=10) is None
+    writer.stop()
+    assert [seqs(row) for row in (lost, sound)] == [[1, 2], [1, 2, 3]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_writer_outlives_its_own_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, _ = three_queued()
+
+    def announce_wrongly(*_: object, **__: object) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(writer_module, "announce", announce_wrongly)
+    writer = GroupCommitWriter()
+    writer.start()
+    writer.submit(claiming(first)).exception(timeout=10)
+    assert writer.submit(claiming(second)).exception(timeout=10) is None
+    writer.stop()
 
 
 @pytest.mark.django_db

@@ -1,5 +1,6 @@
 """The sample designs: sound, complete, and they run on the offline model with a result worth looking at."""
 
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from designs.samples import Sample, load_samples
+from executor.events import RecordedEvent
 from executor.json_schema import check_schema
 from executor.providers.accounts import accounts_from_environment
 from executor.providers.registry import ProviderRegistry
@@ -108,6 +110,70 @@ def test_a_branch_runs_only_when_the_router_has_chosen_it(name: str, number: int
     result = run(name, number)
     assert {block for block in branches if result.blocks[block].status == "completed"} == ran
     assert {block for block in branches if result.blocks[block].status == "skipped"} == branches - ran
+
+
+@pytest.mark.parametrize(("name", "number"), RUNS)
+def test_a_result_reads_as_text_and_says_that_the_offline_model_wrote_it(name: str, number: int) -> None:
+    design = SAMPLES[name].design
+    schemas = [design.input_schema, *(agent.output_schema for block in design.blocks for agent in block.agents)]
+    fields = {field for schema in schemas for field in (schema or {}).get("properties", {})}
+    for text in texts_of(run(name, number).output):
+        title, *lines = text.splitlines()
+        assert title.startswith("[offline demo] ")
+        assert title.endswith(("(sentences picked from the input)", "(positions counted, not judged)"))
+        said = [line for line in lines if line.startswith("- ")]
+        assert said
+        assert len(set(said)) == len(said)
+        assert not [line for line in lines if re.match(rf"(?:- )?(?:{'|'.join(fields)}):", line)]
+        assert not re.search(r"^## |[{}]\"|From Input|You are the|Main points", "\n".join(lines), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "number"), RUNS)
+def test_a_result_quotes_its_input_word_for_word(name: str, number: int) -> None:
+    given = " ".join(json.dumps(SAMPLES[name].inputs[number], ensure_ascii=False).split())
+    for text in texts_of(run(name, number).output):
+        for line in text.splitlines()[1:]:
+            # What stands before a colon may be the model's: a theme, a kind of change.
+            quoted = re.sub(r"^- (?:`|The input says: “)?|`$| \(api\)$|”.*$", "", line)
+            whole_or_after_colon = (quoted, quoted.partition(": ")[2] or quoted)
+            if line.startswith("- ") and "Taken over from" not in line:
+                assert any(json.dumps(part, ensure_ascii=False)[1:-1] in given for part in whole_or_after_colon), line
+
+
+def texts_of(output: Any) -> list[str]:
+    return [output] if isinstance(output, str) else [text for part in output.values() for text in texts_of(part)]
+
+
+@pytest.mark.parametrize(
+    ("message", "branch"),
+    [
+        ("I forgot my password and the reset mail never arrives. Can you unlock my account?", "identity"),
+        ("Please delete my account and all personal data you hold about me.", "identity"),
+        ("Add my colleague Tim as a user with the role editor, please.", "identity"),
+        ("The API answers 500 since this morning and our integration stopped.", "diagnose"),
+        ("I cannot pay because the payment page crashes with an error.", "diagnose"),
+        ("The invoice of March shows the wrong amount.", "refund"),
+        ("Do you have a discount for schools? The price of the business plan is too high.", "refund"),
+        ("Hello?", "identity"),
+    ],
+)
+def test_triage_sends_a_message_where_it_belongs(message: str, branch: str) -> None:
+    design = SAMPLES["support-triage"].design
+    result = run_design_sync(design, {"customer": "Jo", "message": message}, models=offline())
+    ran = {block for block in ("refund", "diagnose", "identity") if result.blocks[block].status == "completed"}
+    assert ran == {branch}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_actions_of_a_meeting_are_scored_higher_once_what_was_missing_is_added(number: int) -> None:
+    sample, decisions = SAMPLES["meeting-actions"], list[RecordedEvent]()
+    run_design_sync(sample.design, sample.inputs[number], models=offline(), on_event=decisions.append)
+    scored = [event.event.payload for event in decisions if (event.event.key or "").startswith("check/score/")]
+    scores = [float(str(draft["score"])) for draft in scored]
+    assert len(scores) > 1
+    assert scores == sorted(set(scores))
+    assert scored[0]["passed"] is False
+    assert scored[-1]["passed"] is True
 
 
 def test_the_smallest_sample_is_one_call() -> None:

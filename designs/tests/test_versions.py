@@ -53,11 +53,11 @@ def test_a_deleted_design_gets_no_versions() -> None:
 @pytest.mark.django_db
 def test_a_version_is_parsed_once() -> None:
     version = freeze_version(design=make_design(), created_by="user:alice")
-    parsed = parse_version(version)
+    parsed = parse_version(version.id)
     assert parsed.name == "Greeter"
-    assert parse_version(DesignVersion.objects.get()) is parsed
+    assert parse_version(DesignVersion.objects.get().id) is parsed
     other = freeze_version(design=make_design(name="Other"), created_by="user:alice")
-    assert parse_version(other).name == "Other"
+    assert parse_version(other.id).name == "Other"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -37,6 +37,9 @@ class Caller(Protocol):
     def recorded(self, key: str) -> Event | None:
         """The decision that an earlier attempt recorded under this key."""
 
+    def is_recorded(self, call: AgentCall) -> bool:
+        """Whether making the call asks nobody: its end is known, with every repair that it took."""
+
 
 @dataclass(frozen=True)
 class BlockInput:
@@ -81,9 +84,11 @@ class BlockRun(Generic[ConfigT]):
 
     @property
     def usage(self) -> Usage:
+        """What this execution's calls of the block have used; what is reused is not charged again."""
         total = Usage()
         for step in self.steps:
-            total = total.plus_call(step.usage, step.cost, calls=step.tries)
+            if not step.reused:
+                total = total.plus_call(step.usage, step.cost, calls=step.tries)
         return total
 
     def prompt(self, agent: Agent, *, instruction: str = "", material: Iterable[Delivery] = ()) -> str:
@@ -93,6 +98,11 @@ class BlockRun(Generic[ConfigT]):
     async def call(self, agent: Agent, prompt: str, *, phase: str, round: int = 0) -> Step:  # noqa: A002 - the key's word
         """One call in the agent's own format. Raises `AgentCallFailed`, and `CeilingReached` at a limit."""
         return await self._call(agent, prompt, phase, round, agent.output_schema)
+
+    def is_recorded(self, agent: Agent, prompt: str, *, phase: str, round: int = 0) -> bool:  # noqa: A002
+        """Whether that `call` asks nobody: its end is known, with every repair that it took."""
+        call = AgentCall(self.block.id, agent, phase, round, prompt, agent.output_schema)
+        return self.caller.is_recorded(call)
 
     async def decide(
         self,
@@ -126,7 +136,7 @@ class BlockRun(Generic[ConfigT]):
 
     async def _call(self, agent: Agent, prompt: str, phase: str, number: int, schema: JsonObject | None) -> Step:
         call = AgentCall(self.block.id, agent, phase, number, prompt, schema, self.deadline)
-        if (ceiling := self._ceiling()) is not None and self.caller.recorded(call.key) is None:
+        if (ceiling := self._ceiling()) is not None and not self.caller.is_recorded(call):
             # An earlier attempt met a ceiling here; what it had not called by then it must not call now.
             raise ceiling
         try:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
-from executor.calls import AgentCall, Step
+from executor.calls import Step
 from executor.errors import AgentCallFailed, BlockFailed, CeilingReached, Problem
 from executor.json_types import Json, JsonObject
 from executor.patterns.contract import BlockOutcome, BlockRun, BranchStatus, Pattern, first_with_role
@@ -54,6 +54,7 @@ class Branch:
     """How far one branch has come. `status` is what the trace shows; None while it is undecided."""
 
     agent: Agent
+    prompt: str
     attempts: int = 0
     step: Step | None = None
     status: BranchStatus | None = None
@@ -99,7 +100,7 @@ def check(block: Block, config: ParallelConfig) -> list[Problem]:
 
 async def run(run: BlockRun[ParallelConfig]) -> BlockOutcome:
     agents, synthesizer = _roles(run.agents, run.config)
-    joined = await _join(run, [Branch(agent) for agent in agents])
+    joined = await _join(run, [Branch(agent, run.prompt(agent)) for agent in agents])
     if run.config.aggregate == "vote":
         return _vote(run, joined)
     if synthesizer is not None:
@@ -188,12 +189,12 @@ def _succeeded(branches: Sequence[Branch]) -> list[Branch]:
 async def _work(run: BlockRun[ParallelConfig], branch: Branch, *, replay_only: bool = False) -> None:
     """Call the branch's agent until it succeeds or its tries are used up; a replay stops where the record ends."""
     while branch.status is None:
-        if replay_only and not _is_recorded(run, branch):
+        number = branch.attempts
+        if replay_only and not run.is_recorded(branch.agent, branch.prompt, phase=BRANCH, round=number):
             return
-        prompt = run.prompt(branch.agent)
         branch.attempts += 1
         try:
-            branch.step = await run.call(branch.agent, prompt, phase=BRANCH, round=branch.attempts - 1)
+            branch.step = await run.call(branch.agent, branch.prompt, phase=BRANCH, round=number)
             branch.status, branch.message = "ok", None
         except AgentCallFailed as failed:
             branch.message = str(failed)
@@ -202,16 +203,6 @@ async def _work(run: BlockRun[ParallelConfig], branch: Branch, *, replay_only: b
         except CeilingReached as ceiling:
             branch.ceiling, branch.message = ceiling, str(ceiling)
             branch.status = "timeout" if ceiling.reason == "timeout" else "skipped"
-
-
-def _is_recorded(run: BlockRun[ParallelConfig], branch: Branch) -> bool:
-    """Whether making the branch's next call asks nobody: its result is recorded, and no repair is still to come."""
-    key = AgentCall(run.block.id, branch.agent, BRANCH, branch.attempts, prompt="").key
-    event, repair = run.caller.recorded(key), 0
-    while event is not None and event.type == "agent.completed" and event.payload.get("error") is not None:
-        repair += 1
-        event = run.caller.recorded(f"{key}/{repair}")
-    return event is not None
 
 
 async def _work_until(

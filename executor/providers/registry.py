@@ -14,7 +14,7 @@ from executor.providers.connection import Connection, KindModule
 from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
 from executor.providers.failures import egress_refused
 from executor.providers.gate import AccountGate
-from executor.providers.offline import OfflineModel
+from executor.providers.offline.model import OfflineModel
 
 DEFAULT_MODEL = "offline:demo"
 FREE = Price(Decimal(0), Decimal(0))

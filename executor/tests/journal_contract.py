@@ -17,7 +17,7 @@ from executor.budget import ExecutionBudget, Limits
 from executor.calls import AgentCall
 from executor.clock import SystemClock
 from executor.errors import AgentCallFailed, RepeatedKey
-from executor.events import RESULT_TYPES, Event, EventType, RecordedEvent
+from executor.events import RESULT_TYPES, REUSED, Event, EventType, RecordedEvent
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
@@ -153,6 +153,27 @@ class JournalContract:
         second = await journals.open(recorded)
         second.append(make_event("agent.started", "b1/new"))
         assert list(second.earlier_calls()) == [entry for entry in recorded if entry.event.type.startswith("agent.")]
+
+    async def test_what_another_execution_was_answered_is_no_result_and_no_call_of_this_one(
+        self, journals: JournalFactory
+    ) -> None:
+        mark: JsonObject = {REUSED: {"execution_id": "another", "at": "2026-03-01T12:00:00Z"}}
+        first = await journals.open([])
+        offered = make_event("agent.reusable", "b1/offered", {"output": 1, **mark})
+        position = first.append(offered)
+        for event_type in ("agent.started", "agent.completed"):
+            first.append(make_event(event_type, "b1/reused", mark))
+        first.append(make_event("agent.started", "b1/stopped", mark))
+        await first.flush()
+        second = await journals.open(await journals.durable(first))
+        assert second.reusable("b1/offered") == RecordedEvent(offered, position)
+        assert second.result_of("b1/offered") is None
+        assert second.reusable("b1/reused") is None
+        assert second.result_of("b1/reused") is not None
+        assert list(second.earlier_calls()) == []
+        assert list(second.calls_without_result()) == []
+        second.append(make_event("agent.completed", "b1/offered", {"output": 1, **mark}))
+        assert second.result_of("b1/offered") is not None
 
     async def test_parallel_branches_may_flush_at_once(self, journals: JournalFactory) -> None:
         journal = await journals.open([])

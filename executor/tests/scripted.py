@@ -105,6 +105,9 @@ class ScriptedCaller:
         entry = self.journal.result_of(key)
         return None if entry is None else entry.event
 
+    def is_recorded(self, call: AgentCall) -> bool:
+        return self.journal.result_of(call.key) is not None
+
     async def _ask(self, call: AgentCall) -> Step:
         if self.max_calls is not None and len(self.calls) >= self.max_calls:
             raise CeilingReached(f"The limit of {self.max_calls} calls is used up.", reason="max_calls")

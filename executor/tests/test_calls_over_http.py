@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 
-from bench.mock_provider import InOrder, MockProvider, Reply, Script
 from executor.budget import ExecutionBudget, Limits
 from executor.clock import SystemClock
 from executor.errors import CeilingReached, InvalidOutput, ProviderFailed
@@ -20,6 +19,7 @@ from executor.providers.accounts import Account
 from executor.providers.contract import Price
 from executor.providers.registry import ProviderRegistry
 from executor.tests.orchestration import ANSWER_SCHEMA, make_call
+from orchestration_site.proving.mock_provider import InOrder, MockProvider, Reply, Script
 
 PRICES = {"mock": Price(Decimal(1), Decimal(2))}
 

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import SecretStr
 
-from bench.mock_provider import ChatRequest, MockProvider, Reply
 from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelCallError, ModelRequest
 from executor.providers.gate import DEFAULT_PAUSE_SECONDS, LONGEST_WAIT_SECONDS, AccountGate
 from executor.providers.registry import ProviderRegistry
 from executor.spec import AgentSettings
+from orchestration_site.proving.mock_provider import ChatRequest, MockProvider, Reply
 
 
 class JumpingClock:

@@ -16,7 +16,7 @@ from executor.patterns.routing import routing_decision
 from executor.prompts import Delivery, write_prompt
 from executor.providers.accounts import OFFLINE
 from executor.providers.contract import Message, ModelAnswer, ModelCallError, ModelRequest
-from executor.providers.offline import OfflineModel
+from executor.providers.offline.model import OfflineModel
 from executor.providers.registry import ProviderRegistry
 from executor.results import ExecutionResult
 from executor.run import run_design

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
-from bench.mock_provider import ChatRequest, MockProvider
 from executor.egress import EgressRefused
 from executor.providers import openai_chat
 from executor.providers.accounts import Account
 from executor.providers.contract import ModelCallError
 from executor.tests.raw_provider import DONE, KEY, ask, chunk, completion, failure_of, raw_provider, stream, whole
+from orchestration_site.proving.mock_provider import ChatRequest, MockProvider
 
 
 async def test_after_the_last_word_nobody_waits_for_a_server_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ async def test_a_burst_of_calls_opens_a_connection_for_each_and_keeps_them() -> 
 def test_a_loop_that_ends_closes_the_session_that_nobody_closed() -> None:
     code = """
 import asyncio
-from bench.mock_provider import ChatRequest, MockProvider
+from orchestration_site.proving.mock_provider import ChatRequest, MockProvider
 from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelRequest
 from executor.providers.registry import ProviderRegistry

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.smallest_instance import smallest_instance
 from executor.budget import Limits
 from executor.errors import BlockFailed
 from executor.events import RecordedEvent
@@ -22,6 +21,7 @@ from executor.tests.models import Reply, ScriptedModels, Slow, Stalled, refused
 from executor.tests.pattern_runs import Result, assert_ended_by, run_sample
 from executor.tests.pattern_samples import SAMPLES, Sample, is_own_work, names_an_agent
 from executor.tests.valid_answers import any_valid_answer
+from orchestration_site.proving.smallest_instance import smallest_instance
 
 Behaviour = Callable[[str, ModelRequest], Reply]
 SEEDS = range(4)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bench.mock_provider import ChatRequest, MockProvider, Reply
 from executor.budget import Limits
 from executor.clock import SystemClock
 from executor.events import Delta
@@ -19,6 +18,7 @@ from executor.providers.registry import ProviderRegistry
 from executor.tests.pattern_runs import Result, assert_ended_by, run_sample, tasks_of_patterns
 from executor.tests.pattern_samples import SAMPLES, Sample, is_own_work, names_an_agent
 from executor.tests.valid_answers import any_valid_answer
+from orchestration_site.proving.mock_provider import ChatRequest, MockProvider, Reply
 
 Answer = Callable[[ChatRequest], Reply | str]
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bench.mock_provider import ChatRequest, InOrder, MockProvider, Reply, Script
 from executor.json_types import JsonObject
 from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelAnswer, ModelCallError, ModelRequest, TokenUsage
 from executor.providers.registry import ProviderRegistry
 from executor.spec import AgentSettings
+from orchestration_site.proving.mock_provider import ChatRequest, InOrder, MockProvider, Reply, Script
 
 KEY = "sk-the-secret-key-1234567890"
 SCHEMA: JsonObject = {

@@ -7,12 +7,12 @@ import sys
 import pytest
 from pydantic import SecretStr
 
-from bench.mock_provider import MockProvider, serve_in_thread
 from executor.errors import UnknownModel
 from executor.providers.accounts import Account, accounts_from_environment
 from executor.providers.contract import Message, ModelRequest
 from executor.providers.registry import ProviderRegistry
 from executor.spec import AgentSettings
+from orchestration_site.proving.mock_provider import MockProvider, serve_in_thread
 
 
 def test_one_registry_serves_many_event_loops_one_after_the_other() -> None:

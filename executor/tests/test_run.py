@@ -146,3 +146,20 @@ def test_the_environment_names_the_models(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(InvalidDesign, match="openai"):
         run_design_sync({**DOCUMENT, "blocks": blocks}, INPUT)
+
+
+async def test_a_resumed_run_lists_the_calls_whose_outcome_nobody_knows() -> None:
+    """They may be paid for twice, so they are named, with what stays reserved for them."""
+    journal = InMemoryJournal()
+    await run_design(DOCUMENT, INPUT, models=ScriptedModels(agents_answer), journal=journal)
+    types = [entry.event.type for entry in journal.events]
+    call = journal.events[types.index("agent.started")].event
+    for length, unknown in ((types.index("agent.started") + 1, [call]), (types.index("agent.completed") + 1, [])):
+        rest = InMemoryJournal(journal.events[:length])
+        await run_design(DOCUMENT, INPUT, models=ScriptedModels(agents_answer), journal=rest)
+        [resumed] = [entry.event for entry in rest.events if entry.event.type == "execution.resumed"]
+        listed = [
+            {"block_id": event.block_id, "agent": event.agent, "key": event.key, "reserved": event.payload["reserved"]}
+            for event in unknown
+        ]
+        assert resumed.payload == {"unknown": listed}

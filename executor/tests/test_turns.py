@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from bench.mock_provider import MockProvider
 from executor.providers import openai_chat
 from executor.providers.openai_request import write_body
 from executor.providers.turns import Turns
 from executor.tests.raw_provider import ask, raw_provider
+from orchestration_site.proving.mock_provider import MockProvider
 
 
 async def start(turns: Turns, callers: int) -> tuple[list[asyncio.Task[None]], list[int]]:

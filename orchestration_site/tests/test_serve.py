@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestration_site.tests.servers import free_port
-from orchestration_site.tests.sites import MANAGE, Process, Site, site_environment, wait_for_url, wait_until_ready
+from orchestration_site.proving.processes import MANAGE, Process, wait_for_url, wait_until_ready
+from orchestration_site.proving.servers import free_port
+from orchestration_site.tests.sites import Site, site_environment
 
 PASSWORD_LINE = re.compile(r"Sign in as admin:\s+([a-z2-9]{19})\s")
 

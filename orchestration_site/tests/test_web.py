@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from deployments.tests.site_api import EVERYTHING, SiteApi
-from orchestration_site.tests.sites import MANAGE, Site, run_distributed_site, site_environment
+from orchestration_site.proving.processes import MANAGE
+from orchestration_site.tests.sites import Site, run_distributed_site, site_environment
 
 
 @pytest.fixture(scope="module")

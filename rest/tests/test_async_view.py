@@ -20,6 +20,15 @@ from rest.request_id import _current, current_request_id
 
 WAITERS = 5 * VIEW_THREADS
 
+# Each view's thread looks at its connection, whatever test left one there.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def no_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with PostgreSQL, where the pool keeps them."""
+    monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 0)
+
 
 class Door:
     """What all waiters wait for: opens when the last of them has arrived."""
@@ -123,7 +132,6 @@ async def test_the_synchronous_parts_of_requests_run_at_once(client: AsyncClient
     assert [answer.status_code for answer in answers] == [200] * VIEW_THREADS
 
 
-@pytest.mark.django_db(transaction=True)
 async def test_the_database_connection_is_given_back_before_the_wait(client: AsyncClient) -> None:
     assert (await client.get("/api/query")).json() == {"connected": False}
 

@@ -1,0 +1,159 @@
+"""What ends executions that no worker ends, and what takes lost ones back into the queue."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Literal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from deployments.executions.lifecycle.running import count_ended
+from deployments.live.announcements import announce, ask_workers_to_cancel
+from deployments.models import ExecutionEvent, ExecutionLog
+from executor.json_types import JsonObject
+
+CancelOutcome = Literal["cancelled", "requested", "ended"]
+
+#: Workers that may be lost in a row with one execution before it is held to blame.
+MAX_LOSSES = 3
+REAPED_AT_ONCE = 100
+_COLUMNS_TO_END = (
+    "status",
+    "attempt",
+    "losses",
+    "seq",
+    "deployment_id",
+    "started_at",
+    "deadline_at",
+    "cancel_requested_at",
+    "cancel_requested_by",
+)
+
+
+def request_cancel(*, execution_id: UUID, by: str) -> CancelOutcome:
+    """Cancel a queued execution at once; ask the worker of a running one. `ended` when there is nothing to cancel."""
+    with transaction.atomic():
+        if _cancel_queued(ExecutionLog.objects.filter(id=execution_id), by):
+            return "cancelled"
+        asked = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.RUNNING).update(
+            cancel_requested_at=timezone.now(), cancel_requested_by=by
+        )
+        if asked:
+            transaction.on_commit(partial(ask_workers_to_cancel, execution_id, by))
+    return "requested" if asked else "ended"
+
+
+def cancel_queued_of_deployment(*, deployment_id: UUID, by: str) -> int:
+    """Cancel what is queued for a deployment that is being undeployed; how many these were."""
+    with transaction.atomic():
+        return _cancel_queued(ExecutionLog.objects.filter(deployment_id=deployment_id), by)
+
+
+def reap() -> int:
+    """End or requeue the executions whose lease is over, and end what waited past its deadline; how many these were.
+
+    Every worker does this about once a second. Each row is a transaction of its own, and one that another worker is at
+    is left to it.
+    """
+    lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
+    late = ExecutionLog.objects.filter(status=ExecutionLog.Status.QUEUED, deadline_at__lte=Now())
+    reaped = 0
+    for overdue in (lost, late):
+        for execution_id in list(overdue.values_list("id", flat=True)[:REAPED_AT_ONCE]):
+            with transaction.atomic():
+                reaped += _reap_locked(overdue.filter(id=execution_id))
+    return reaped
+
+
+def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) -> bool:
+    """End a queued execution that cannot even be started. False when it is not queued at that attempt any more."""
+    with transaction.atomic():
+        rows = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
+        row = rows.select_for_update(of=("self",)).only(*_COLUMNS_TO_END).first()
+        if row is None:
+            return False
+        _end(row, "failed", message, code=code)
+        _count_one(row)
+        return True
+
+
+def _reap_locked(overdue: QuerySet[ExecutionLog]) -> int:
+    row = overdue.select_for_update(skip_locked=True, of=("self",)).only(*_COLUMNS_TO_END).first()
+    if row is None:
+        return 0
+    if _reap_one(row):
+        _count_one(row)
+    return 1
+
+
+def _count_one(row: ExecutionLog) -> None:
+    if row.deployment_id is not None:
+        count_ended([(row.deployment_id, timezone.now())])
+
+
+def _reap_one(row: ExecutionLog) -> bool:
+    """Whether it has ended; else it is queued again, a little later for each worker that was lost with it."""
+    if row.cancel_requested_at is not None:
+        _end(row, "cancelled", f"Cancelled by {row.cancel_requested_by}.", by=row.cancel_requested_by)
+        return True
+    if row.deadline_at is not None and row.deadline_at <= timezone.now():
+        _end(row, "failed", "The execution's deadline passed before it could end.", code="timeout")
+        return True
+    if row.losses + 1 >= MAX_LOSSES:
+        message = f"The worker was lost {MAX_LOSSES} times in a row while it ran this execution."
+        _end(row, "failed", message, code="worker_lost")
+        return True
+    _still(row).update(
+        status=ExecutionLog.Status.QUEUED,
+        losses=F("losses") + 1,
+        lease_owner="",
+        lease_expires_at=None,
+        dispatched_at=None,
+        next_run_at=Now() + timedelta(seconds=2**row.losses),
+    )
+    return False
+
+
+def _cancel_queued(executions: QuerySet[ExecutionLog], by: str) -> int:
+    rows = executions.filter(status=ExecutionLog.Status.QUEUED).select_for_update().order_by("id")
+    cancelled = list(rows.only(*_COLUMNS_TO_END))
+    for row in cancelled:
+        _end(row, "cancelled", f"Cancelled by {by} before it started.", by=by)
+    count_ended((row.deployment_id, timezone.now()) for row in cancelled if row.deployment_id is not None)
+    return len(cancelled)
+
+
+def _end(
+    row: ExecutionLog, status: Literal["failed", "cancelled"], error: str, *, code: str = "", by: str | None = None
+) -> None:
+    """End a locked row that no worker holds, with its last event."""
+    now = timezone.now()
+    duration_ms = 0 if row.started_at is None else max(0, round((now - row.started_at).total_seconds() * 1000))
+    _still(row).update(
+        status=status,
+        seq=row.seq + 1,
+        completed_at=now,
+        duration_ms=duration_ms,
+        error=error,
+        error_code=code,
+        cancel_requested_at=row.cancel_requested_at if by is None else row.cancel_requested_at or now,
+        cancel_requested_by=by or row.cancel_requested_by,
+        lease_owner="",
+        lease_expires_at=None,
+    )
+    payload: JsonObject = {"code": code, "message": error} if by is None else {"by": by}
+    ExecutionEvent.objects.create(
+        execution_id=row.id,
+        seq=row.seq + 1,
+        type=f"execution.{status}",
+        payload=payload | {"duration_ms": duration_ms},
+        at=now,
+    )
+    transaction.on_commit(partial(announce, row.id, row.seq + 1, has_ended=True))
+
+
+def _still(row: ExecutionLog) -> QuerySet[ExecutionLog]:
+    return ExecutionLog.objects.filter(id=row.id, status=row.status, attempt=row.attempt)

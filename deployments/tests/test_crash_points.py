@@ -1,0 +1,65 @@
+"""At every numbered point around a commit, a hint and a message a real process ends; the site recovers from each.
+
+What was answered reaches its end, a call that got no answer and is repeated is one execution, nothing is recorded or
+counted twice, and a model is asked again only for what was not recorded. `crash_sweep` prints the table by itself.
+"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from deployments.tests.crash_sweep import Crash, sweep, table_of
+
+pytestmark = pytest.mark.durability
+
+#: What the sweep would be blind without, whatever else it finds.
+OPERATIONS = {
+    "start.start_execution: accept",
+    "writer.commit_writes: claim",
+    "writer.commit_writes: advance",
+    "writer.commit_writes: finish",
+    "writer.commit_writes: advance, release",
+    "lifecycle.request_cancel",
+    "lifecycle.renew",
+    "lifecycle.reap",
+    "lifecycle.fail_queued",
+    "dispatch.dispatch_due",
+    "deploying.undeploy",
+    "hint",
+    "publish",
+    "message",
+    "acknowledge",
+}
+
+
+@pytest.mark.embedded
+def test_one_process_recovers_from_every_point(capsys: pytest.CaptureFixture[str]) -> None:
+    crashes = sweep(None)
+    show(capsys, "SQLite, one process", crashes)
+    assert not_recovered(crashes) == []
+    assert never_tried(crashes, OPERATIONS | {"lifecycle.end_leases_of"}) == set()
+
+
+@pytest.mark.distributed
+def test_web_and_worker_recover_from_every_point(
+    postgres_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    crashes = sweep((postgres_url, redis_url))
+    show(capsys, "PostgreSQL and Redis, web and worker", crashes)
+    assert not_recovered(crashes) == []
+    assert never_tried(crashes, OPERATIONS) == set()
+
+
+def not_recovered(crashes: Sequence[Crash]) -> list[str]:
+    return [crash.line(number) for number, crash in enumerate(crashes, 1) if crash.complaints]
+
+
+def never_tried(crashes: Sequence[Crash], operations: set[str]) -> set[tuple[str, str]]:
+    """The operations around which no process ended, before or after."""
+    wanted = {(side, operation) for side in ("before", "after") for operation in operations}
+    return wanted - {(crash.point.side, crash.point.operation) for crash in crashes}
+
+
+def show(capsys: pytest.CaptureFixture[str], where: str, crashes: Sequence[Crash]) -> None:
+    with capsys.disabled():
+        print("", where, *table_of(crashes), sep="\n")  # noqa: T201 - the table is what the lane is to show

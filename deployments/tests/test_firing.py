@@ -1,0 +1,285 @@
+"""What is due fires, once; every scheduled time while a schedule is in force has one row, ran or skipped and why."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from deployments.executions import lifecycle
+from deployments.models import ExecutionEvent, ExecutionLog, ScheduleConfig
+from deployments.scheduling import firing
+from deployments.scheduling.failing import pause_when_failing
+from deployments.scheduling.firing import fire_due, seconds_until_next
+from deployments.scheduling.followers import release_followers
+from deployments.tests.builders import make_deployment, make_schedule
+
+pytestmark = pytest.mark.django_db
+
+MINUTE = timedelta(minutes=1)
+
+
+def last_minute() -> datetime:
+    return timezone.now().replace(second=0, microsecond=0)
+
+
+def rows(schedule: ScheduleConfig) -> list[ExecutionLog]:
+    return list(ExecutionLog.objects.filter(schedule_id=schedule.id).order_by("scheduled_for"))
+
+
+def shown(schedule: ScheduleConfig) -> list[str]:
+    return [row.reason or row.status for row in rows(schedule)]
+
+
+def end(execution: ExecutionLog, status: str = "completed") -> None:
+    ExecutionLog.objects.filter(id=execution.id).update(status=status, completed_at=timezone.now())
+
+
+def make_due(schedule: ScheduleConfig) -> None:
+    """As though its last minute had come and nobody had fired it."""
+    due = last_minute()
+    ScheduleConfig.objects.filter(id=schedule.id).update(next_occurrence_at=due, next_fire_at=due)
+
+
+def test_a_time_that_is_due_makes_one_execution_and_moves_the_schedule_on() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1), input_data={"b": 1, "a": 2})
+    assert fire_due() == 1
+    assert fire_due() == 0
+    [row] = rows(schedule)
+    assert (row.status, row.trigger_type, row.triggered_by) == ("queued", "scheduled", "schedule")
+    assert (row.scheduled_for, list(row.input_data)) == (last_minute(), ["b", "a"])
+    assert row.deadline_at is not None
+    assert list(ExecutionEvent.objects.filter(execution=row).values_list("type", "seq")) == [("execution.accepted", 1)]
+    schedule.refresh_from_db()
+    assert schedule.next_occurrence_at == last_minute() + MINUTE
+    until = seconds_until_next()
+    assert until is not None
+    assert 0 < until <= 60
+
+
+def test_what_is_fired_is_published_after_the_commit(django_capture_on_commit_callbacks) -> None:  # type: ignore[no-untyped-def]
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1))
+    publisher = "deployments.executions.publisher.publisher.publish"
+    with patch(publisher) as publish, django_capture_on_commit_callbacks(execute=True):
+        fire_due()
+        publish.assert_not_called()
+    publish.assert_called_once_with(rows(schedule)[0].id, 0)
+
+
+def test_a_time_has_one_row_even_when_the_clock_is_set_back() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1))
+    fire_due()
+    make_due(schedule)
+    assert fire_due() == 0
+    assert len(rows(schedule)) == 1
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected"),
+    [
+        ("none", ["missed"] * 4 + ["queued"]),
+        ("latest", ["missed"] * 4 + ["queued"]),
+        ("all", ["missed", "queued", "queued", "queued", "queued"]),
+    ],
+)
+def test_after_an_outage_every_time_has_its_row(catch_up: str, expected: list[str]) -> None:
+    with patch("deployments.scheduling.firing.timezone.now", return_value=last_minute() + timedelta(seconds=5)):
+        schedule = make_schedule(
+            after=last_minute() - 5 * MINUTE, catch_up=catch_up, overlap="allow", catch_up_window_seconds=200
+        )
+        fire_due()
+    assert shown(schedule) == expected
+    skipped = rows(schedule)[0]
+    assert skipped.completed_at is not None
+    assert list(ExecutionEvent.objects.filter(execution=skipped).values_list("type", "payload")) == [
+        ("execution.skipped", {"reason": "missed"})
+    ]
+
+
+def test_a_long_outage_of_a_quick_schedule_is_seen_to_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firing, "TIMES_AT_ONCE", 10)
+    monkeypatch.setattr(firing, "MAX_CAUGHT_UP", 5)
+    began = timezone.now().replace(microsecond=0)
+    schedule = make_schedule(interval_seconds=1, after=began - timedelta(seconds=100))
+    while (until := seconds_until_next()) is not None and until <= 0:
+        fire_due()
+    times = [row.scheduled_for for row in rows(schedule)]
+    assert times == [began + timedelta(seconds=second - 99) for second in range(len(times))]
+    assert len(times) >= 100
+    assert set(shown(schedule)) == {"missed", "queued", "overlap"}
+
+
+def test_skipped_times_are_not_counted_as_executions() -> None:
+    schedule = make_schedule(after=last_minute() - 5 * MINUTE, catch_up="none")
+    fire_due()
+    schedule.deployment.refresh_from_db()
+    assert "missed" in shown(schedule)
+    assert (schedule.deployment.execution_count, schedule.deployment.last_execution_at) == (0, None)
+
+
+def test_an_earlier_run_that_has_not_ended_makes_the_next_one_skip() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1))
+    fire_due()
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    fire_due()
+    assert shown(schedule) == ["queued", "overlap"]
+
+
+def test_one_that_waits_starts_when_the_earlier_one_has_ended() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1), overlap="queue_one")
+    fire_due()
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    fire_due()
+    first, second = rows(schedule)
+    assert (second.status, second.waits_for_previous, second.deadline_at) == ("queued", True, None)
+    fence = lifecycle.Fence(second.id, 1, "worker")
+    with transaction.atomic():
+        assert lifecycle.claim({fence: 2}, started_at=timezone.now()) == set(), "no worker may take it yet"
+    assert release_followers() == 0
+    end(first)
+    assert release_followers() == 1
+    second.refresh_from_db()
+    assert not second.waits_for_previous
+    assert second.deadline_at is not None
+    with transaction.atomic():
+        assert lifecycle.claim({fence: 2}, started_at=timezone.now()) == {second.id}
+
+
+def test_those_that_wait_start_one_after_the_other() -> None:
+    with patch("deployments.scheduling.firing.timezone.now", return_value=last_minute() + timedelta(seconds=5)):
+        schedule = make_schedule(after=last_minute() - 4 * MINUTE, catch_up="all")
+        fire_due()
+    waiting = [row for row in rows(schedule) if row.waits_for_previous]
+    assert len(waiting) >= 2
+    for row in [row for row in rows(schedule) if not row.waits_for_previous and row.status == "queued"]:
+        end(row)
+    assert release_followers() == 1
+    assert release_followers() == 0
+    waiting[0].refresh_from_db()
+    assert not waiting[0].waits_for_previous, "the oldest first"
+
+
+def test_cancel_previous_cancels_and_then_runs(django_capture_on_commit_callbacks) -> None:  # type: ignore[no-untyped-def]
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1), overlap="cancel_previous")
+    fire_due()
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    with django_capture_on_commit_callbacks(execute=True):
+        fire_due()
+    assert shown(schedule) == ["cancelled", "queued"]
+    assert rows(schedule)[0].cancel_requested_by == "schedule"
+    assert release_followers() == 1
+
+
+def test_a_beat_that_died_before_it_cancelled_is_made_up_for() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1), overlap="cancel_previous")
+    fire_due()
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    fire_due()  # the test's transaction never commits: what follows a commit does not happen
+    assert shown(schedule) == ["queued", "queued"]
+    release_followers()
+    assert shown(schedule) == ["cancelled", "queued"]
+
+
+def test_a_deployment_that_rejects_what_is_too_much_skips_the_time() -> None:
+    deployment = make_deployment(max_concurrent=1, when_full="reject")
+    schedule = make_schedule(deployment, after=last_minute() - timedelta(seconds=1), overlap="allow")
+    fire_due()
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    fire_due()
+    assert shown(schedule) == ["queued", "limit"]
+
+
+@pytest.mark.parametrize("fields", [{"enabled": False}, {"paused_at": timezone.now()}])
+def test_what_is_not_in_force_has_no_next_time_and_no_rows(fields: dict[str, Any]) -> None:
+    schedule = make_schedule(after=last_minute() - 5 * MINUTE, **fields)
+    assert fire_due() == 0
+    assert (schedule.next_occurrence_at, seconds_until_next()) == (None, None)
+    assert not PeriodicTask.objects.get(name__startswith="schedule").enabled
+
+
+def test_jitter_delays_the_run_and_not_its_scheduled_time() -> None:
+    schedule = make_schedule(after=last_minute() - MINUTE, jitter_seconds=30)
+    assert schedule.next_occurrence_at is not None
+    assert schedule.next_fire_at is not None
+    delay = schedule.next_fire_at - schedule.next_occurrence_at
+    assert timedelta(0) <= delay <= timedelta(seconds=30)
+    with patch("deployments.scheduling.firing.timezone.now", return_value=schedule.next_fire_at - timedelta(seconds=1)):
+        assert fire_due() == 0
+    with patch("deployments.scheduling.firing.timezone.now", return_value=schedule.next_fire_at):
+        assert fire_due() == 1
+    assert rows(schedule)[0].scheduled_for == schedule.next_occurrence_at
+
+
+def test_a_schedule_that_cannot_be_evaluated_stops_itself_and_no_other(django_capture_on_commit_callbacks) -> None:  # type: ignore[no-untyped-def]
+    broken = make_schedule(make_deployment("broken"), after=last_minute() - timedelta(seconds=1))
+    other = make_schedule(make_deployment("other"), after=last_minute() - timedelta(seconds=1))
+    ScheduleConfig.objects.filter(id=broken.id).update(timezone="Mars/Olympus")
+    with django_capture_on_commit_callbacks(execute=True):
+        fire_due()
+    broken.refresh_from_db()
+    assert shown(other) == ["queued"]
+    assert (shown(broken), broken.next_fire_at) == ([], None)
+    assert (broken.paused_by, broken.deployment.status) == ("system", "error")
+    assert "Mars/Olympus" in broken.paused_reason
+    assert broken.deployment.status_reason == broken.paused_reason
+
+
+def test_failures_in_a_row_pause_the_schedule() -> None:
+    schedule = make_schedule(after=last_minute() - 3 * MINUTE, pause_after_failures=2, overlap="allow", catch_up="all")
+    fire_due()
+    first, second, *_ = [row for row in rows(schedule) if row.status == "queued"]
+    end(first, "failed")
+    assert not pause_when_failing(schedule_id=schedule.id)
+    end(second, "failed")
+    assert pause_when_failing(schedule_id=schedule.id)
+    schedule.refresh_from_db()
+    schedule.deployment.refresh_from_db()
+    assert (schedule.paused_by, schedule.next_fire_at, schedule.deployment.status) == ("system", None, "error")
+    assert "last 2 executions failed" in schedule.deployment.status_reason
+
+
+def test_a_success_between_failures_starts_the_count_again() -> None:
+    schedule = make_schedule(after=last_minute() - 4 * MINUTE, pause_after_failures=2, overlap="allow", catch_up="all")
+    fire_due()
+    queued = [row for row in rows(schedule) if row.status == "queued"]
+    for row, status in zip(queued, ("failed", "completed", "failed"), strict=False):
+        end(row, status)
+    assert not pause_when_failing(schedule_id=schedule.id)
+
+
+def test_a_failing_schedule_whose_worker_died_is_paused_instead_of_fired(django_capture_on_commit_callbacks) -> None:  # type: ignore[no-untyped-def]
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1), pause_after_failures=1)
+    fire_due()
+    end(rows(schedule)[0], "failed")
+    ExecutionLog.objects.update(scheduled_for=last_minute() - MINUTE)
+    make_due(schedule)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert fire_due() == 0
+    schedule.refresh_from_db()
+    assert schedule.paused_by == "system"
+
+
+def test_many_schedules_fire_in_a_handful_of_statements() -> None:
+    for number in range(30):
+        make_schedule(make_deployment(f"d{number}"), after=last_minute() - timedelta(seconds=1))
+    with CaptureQueriesContext(connection) as queries:
+        assert fire_due() == 30
+    statements = [query["sql"].split(" ")[0] for query in queries]
+    assert len(statements) <= 12, statements
+
+
+def test_the_admin_of_beat_shows_when_it_ran() -> None:
+    schedule = make_schedule(after=last_minute() - timedelta(seconds=1))
+    fire_due()
+    entry = PeriodicTask.objects.get(name=f"schedule {schedule.id}")
+    assert (entry.total_run_count, entry.enabled) == (1, True)
+    assert entry.last_run_at is not None

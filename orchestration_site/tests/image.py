@@ -1,0 +1,221 @@
+"""`make image`: builds the Dockerfile with buildah, and runs the image's roles by its own user and commands.
+
+It needs root, and Debian's packages buildah and debootstrap; no daemon, and no right to make namespaces. Where no
+registry is reached, a Debian root of the same release with Debian's Python stands in for the base image.
+"""
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from designs.samples import load_samples
+from orchestration_site.environment import BASE_DIR
+from orchestration_site.proving.servers import create_database, free_port, run_postgres, run_redis
+
+DOCKERFILE = BASE_DIR / "Dockerfile"
+IMAGE = "localhost/orchestration"
+DEBIAN = "bookworm"
+PACKAGES = "ca-certificates,python3,python3-venv"
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+#: So buildah says that a process has ended in an orderly way and then, as uvicorn does, by the signal itself.
+ENDED_BY_SIGTERM = "exited on terminated"
+
+
+def roles() -> dict[str, str]:
+    """The command of each role, as the head of the Dockerfile names them."""
+    head = DOCKERFILE.read_text().partition("\nFROM ")[0]
+    return dict(re.findall(r"^# {3}(\w+) +(\S.*)$", head, re.MULTILINE))
+
+
+def main() -> int:
+    missing = [program for program in ("buildah", "debootstrap") if shutil.which(program) is None]
+    if os.geteuid() != 0 or missing:
+        sys.stderr.write("`make image` has to run as root. Type: sudo apt install buildah debootstrap\n")
+        return 2
+    os.environ["BUILDAH_ISOLATION"] = "chroot"
+    for base in sorted(set(re.findall(r"^FROM (\S+:\S+)", DOCKERFILE.read_text(), re.MULTILINE))):
+        ensure_base(f"docker.io/library/{base}")
+    say("Building the image")
+    buildah("build", "--pull=never", "--format", "docker", "--tag", IMAGE, str(BASE_DIR), shown=True)
+    with container() as name:
+        try_alone(name)
+    with container() as name, run_postgres() as postgres_url, run_redis() as redis_url:
+        try_roles(name, postgres_url, redis_url)
+    say("The image does what it should.")
+    return 0
+
+
+def ensure_base(image: str) -> None:
+    """The base image from its registry, from an earlier time, or a stand-in for it."""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        buildah("pull", "--quiet", "--policy", "missing", image)
+        return
+    say(f"No registry is reached: a Debian root stands in for {image}")
+    with tempfile.TemporaryDirectory(prefix="orchestration-image-") as folder:
+        root = Path(folder) / "root"
+        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", DEBIAN, str(root))
+        # What this machine trusts; and the names that the official image has.
+        shutil.copy(CERTIFICATES, root / CERTIFICATES.lstrip("/"))
+        (root / "usr/local/bin/python3.11").symlink_to("/usr/bin/python3.11")
+        (root / "usr/local/bin/python").symlink_to("python3.11")
+        stand_in = buildah("from", "scratch")
+        buildah("add", "--quiet", stand_in, str(root), "/")
+        buildah("config", "--env", f"SSL_CERT_FILE={CERTIFICATES}", "--env", f"PIP_CERT={CERTIFICATES}", stand_in)
+        buildah("commit", "--quiet", "--rm", stand_in, image)
+
+
+def try_alone(name: str) -> None:
+    """The image's own command: the whole system on SQLite; its health check; the end that its stop signal asks for."""
+    config = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
+    port = free_port()
+    with data_folder(config) as data, running(name, config["Cmd"], data, {"PORT": str(port)}) as serve:
+        wait_until_ready(port, serve)
+        [probe, *words] = config["Healthcheck"]["Test"]
+        assert probe == "CMD", "a health check that needs no shell"
+        inside(name, words, data, {"PORT": str(port)})
+        call_samples(name, data, port, {})
+    say(f"Alone, as user {config['User']}: answered, found healthy, and ended")
+
+
+def try_roles(name: str, postgres_url: str, redis_url: str) -> None:
+    """The roles of the Dockerfile's head, over PostgreSQL and Redis."""
+    config = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
+    port = free_port()
+    env = {
+        "DATABASE_URL": create_database(postgres_url, "image"),
+        "BROKER_URL": f"{redis_url}/0",
+        "CHANNEL_URL": f"{redis_url}/0",
+    }
+    commands = {role: shlex.split(command.replace("8000", str(port))) for role, command in roles().items()}
+    with data_folder(config) as data, contextlib.ExitStack() as stack:
+        inside(name, commands.pop("setup"), data, env)
+        processes = {role: stack.enter_context(running(name, command, data, env)) for role, command in commands.items()}
+        wait_until_ready(port, processes["web"])
+        call_samples(name, data, port, env)
+        for role, process in processes.items():
+            assert process.poll() is None, f"{role} has ended"
+    say(f"As {', '.join(processes)} over PostgreSQL and Redis: answered, and ended")
+
+
+def call_samples(name: str, data: Path, port: int, env: Mapping[str, str]) -> None:
+    """Every sample's endpoint answers with a result; a page of the admin has its style sheet."""
+    key = inside(name, ["python", "manage.py", "create_key", "image"], data, env).strip()
+    for sample in load_samples():
+        url = f"http://127.0.0.1:{port}/api/deployed/{sample.endpoint_path}"
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url, json.dumps(sample.inputs[0]).encode(), headers)
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own URL
+            assert json.load(answer)["result"], url
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/admin/css/base.css", timeout=5) as answer:
+        assert answer.status == 200
+
+
+@contextlib.contextmanager
+def container() -> Iterator[str]:
+    name = buildah("from", "--pull-never", IMAGE)
+    try:
+        yield name
+    finally:
+        buildah("rm", name)
+
+
+@contextlib.contextmanager
+def data_folder(config: Mapping[str, Any]) -> Iterator[Path]:
+    """A volume of the image's user. Its numbers are no one's on this machine."""
+    with tempfile.TemporaryDirectory(prefix="orchestration-data-") as folder:
+        os.chown(folder, int(config["User"]), -1)
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def running(name: str, command: Sequence[str], data: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of the image. It has to end by itself, with success, when it is asked to as containers are."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - our own words
+            container_command(name, command, data, env), stdout=log, stderr=log
+        )
+        try:
+            yield process
+            end(process)
+            assert process.returncode == 0 or ENDED_BY_SIGTERM in written(log), f"{command} ended with an error"
+        except BaseException:
+            sys.stderr.write(written(log)[-4_000:])
+            raise
+        finally:
+            for one in processes_of(process):
+                one.kill()
+            process.wait()
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    [first, *_] = [one for one in processes_of(process) if not one.cmdline()[0].startswith("buildah")]
+    first.terminate()
+    process.wait(STOP_SECONDS)
+
+
+def written(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")
+
+
+def processes_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """What buildah has started, the process of the image before its children."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(process.pid).children(recursive=True)
+    return []
+
+
+def inside(name: str, command: Sequence[str], data: Path, env: Mapping[str, str]) -> str:
+    """Standard output of a command of the image that ends."""
+    return run(*container_command(name, command, data, env))
+
+
+def container_command(name: str, command: Sequence[str], data: Path, env: Mapping[str, str]) -> list[str]:
+    variables = [word for variable, value in env.items() for word in ("--env", f"{variable}={value}")]
+    return ["buildah", "run", "--volume", f"{data}:/data", *variables, name, "--", *command]
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+def buildah(*words: str, shown: bool = False) -> str:
+    return run("buildah", *words, shown=shown).strip()
+
+
+def run(*command: str, shown: bool = False) -> str:
+    """Standard output, kept from the terminal unless it is to be `shown`. Raises `CalledProcessError`."""
+    done = subprocess.run(command, stdout=None if shown else subprocess.PIPE, text=True, check=True)  # noqa: S603
+    return done.stdout or ""
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"── {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
