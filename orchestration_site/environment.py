@@ -124,6 +124,16 @@ class Environment(BaseSettings):
     drain_seconds: float = Field(
         default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
     )
+    live_check_seconds: float = Field(
+        default=4,
+        gt=0,
+        le=5,
+        description="How often the rights of those who watch live progress are looked at again. Who has lost them is"
+        " cut off within twice that.",
+    )
+    live_stall_seconds: float = Field(
+        default=20, gt=0, description="A viewer of live progress that reads nothing for that long is cut off."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is written to the log."
     )

@@ -3,12 +3,12 @@
 from typing import Any, cast
 
 from asgiref.typing import ASGI3Application
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from deployments.live.routing import websocket_urlpatterns
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
 from orchestration_site.static_files import collect_static_files
@@ -19,8 +19,8 @@ from rest.request_id import RequestIdMiddleware
 def build_application() -> ASGI3Application:
     """The site as one ASGI application. Django has to be set up.
 
-    What a proxy says of its client is believed here, by the operator's setting. The server before it believes nothing
-    (`--no-proxy-headers`): uvicorn would believe whatever comes from this machine. So Django's own settings for
+    What a proxy says of its client is believed here, by the operator's setting. The server before it believes nothing:
+    uvicorn would believe whatever comes from this machine. So Django's own settings for
     proxies (SECURE_PROXY_SSL_HEADER) stay as they are.
     """
     collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once for what is there
@@ -31,7 +31,7 @@ def build_application() -> ASGI3Application:
                 max_bytes=settings.MAX_BODY_BYTES,
                 max_seconds=settings.MAX_BODY_SECONDS,
             ),
-            "websocket": AuthMiddlewareStack(URLRouter([])),
+            "websocket": URLRouter(websocket_urlpatterns),
         }
     )
     site = RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))

@@ -28,7 +28,8 @@ from deployments.api.schemas import CALL_PARAMETERS
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
-from deployments.live.feed import event_message
+from deployments.live.admission import FOLLOW_VERBS
+from deployments.live.messages import event_message
 from deployments.live.sse import stream_events
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
@@ -73,7 +74,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
     required_verbs = {
         "list": ("view",),
         "retrieve": ("view", "execute"),
-        "events": ("view", "execute"),
+        "events": FOLLOW_VERBS,
         "cancel": ("execute",),
         "rerun": ("execute",),
     }
@@ -95,8 +96,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
     )
     @action(detail=True, methods=["get"], renderer_classes=[EventStreamRenderer, JSONRenderer], filterset_class=None)
     def events(self, request: Request, pk: UUID) -> HttpResponseBase:
-        execution = self.get_object()
-        return stream_events(execution.id, after=read_position(request))
+        return stream_events(request, self.get_object(), after=read_position(request))
 
     @extend_schema(
         summary="Cancel it",

@@ -4,6 +4,7 @@ Celery's thread is a plain thread here, which hands the hint over as the task do
 """
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -31,7 +32,7 @@ from deployments.executions.start import (
     start_execution,
 )
 from deployments.executions.worker import Worker
-from deployments.live.feed import Message, follow
+from deployments.live.feed import follow
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
@@ -85,8 +86,8 @@ def types_of(execution: ExecutionLog) -> list[str]:
     return list(ExecutionEvent.objects.filter(execution=execution).order_by("seq").values_list("type", flat=True))
 
 
-async def collect(execution: ExecutionLog, *, after: int = 0) -> list[Message]:
-    return [message async for message in follow(execution.id, after=after) if message is not None]
+async def collect(execution: ExecutionLog, *, after: int = 0) -> list[dict[str, Any]]:
+    return [json.loads(message.text) async for batch in follow(execution.id, after=after) for message in batch]
 
 
 def test_an_accepted_execution_completes_with_its_trace(worker: Worker, provider: MockProvider) -> None:
