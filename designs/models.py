@@ -9,6 +9,7 @@ from django.db.models import OuterRef, Q, Subquery
 from access.encryption import EncryptedTextField
 from access.models import TeamOwned, TeamQuerySet
 from access.principal import ALL, Principal
+from executor.providers.accounts import ACCOUNT_KINDS
 from rest.json_field import VerbatimJSONField
 
 
@@ -97,17 +98,17 @@ class ProviderAccountQuerySet(BuildingQuerySet):
         )
 
 
+def account_kinds() -> list[tuple[str, str]]:
+    """The kinds of accounts to choose from. A function, so that a new one needs no migration."""
+    return [(name, kind.title) for name, kind in ACCOUNT_KINDS.items()]
+
+
 class ProviderAccount(TeamOwned):
     """An account at a model provider. Designs name it: `<name>:<model>`; its key is written and never read back."""
 
-    class Kind(models.TextChoices):
-        OPENAI = "openai", "OpenAI, or any compatible server by its base URL"
-        ANTHROPIC = "anthropic", "Anthropic"
-        GOOGLE = "google", "Google"
-
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     name = models.SlugField(max_length=60, help_text="What designs write before the colon of a model's name.")
-    kind = models.CharField(max_length=20, choices=Kind)
+    kind = models.CharField(max_length=20, choices=account_kinds)
     base_url = models.URLField(max_length=500, blank=True, default="")
     api_key = EncryptedTextField(blank=True, default="")
     max_concurrent_calls = models.PositiveIntegerField(null=True, blank=True)

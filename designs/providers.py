@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django.conf import settings
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from designs.models import ProviderAccount
 from executor.model_names import named_models
-from executor.providers.accounts import ENVIRONMENT_VARIABLES, Account, AccountKind, accounts_from_environment
+from executor.providers.accounts import ENVIRONMENT_VARIABLES, Account, accounts_from_environment
 from executor.providers.contract import Price
 from executor.providers.registry import ProviderRegistry
 from executor.spec import Design
@@ -118,7 +118,7 @@ def _account(row: ProviderAccount) -> Account | None:
         return None
     account = Account(
         name=row.name,
-        kind=cast("AccountKind", row.kind),
+        kind=row.kind,
         base_url=row.base_url or None,
         api_key=SecretStr(key) if key else None,
         max_concurrent_calls=row.max_concurrent_calls,

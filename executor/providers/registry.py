@@ -2,14 +2,14 @@
 
 import asyncio
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from types import ModuleType
 from typing import Protocol, cast
 
 from executor.clock import Clock
 from executor.errors import ExecutorError, UnknownModel
-from executor.providers.accounts import Account, AccountKind
+from executor.providers.accounts import ACCOUNT_KINDS, Account
 from executor.providers.connection import Connection, KindModule
 from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
 from executor.providers.failures import egress_refused
@@ -19,11 +19,6 @@ from executor.providers.offline.model import OfflineModel
 DEFAULT_MODEL = "offline:demo"
 FREE = Price(Decimal(0), Decimal(0))
 
-_KIND_MODULES: Mapping[AccountKind, str] = {
-    "openai": "executor.providers.openai_chat",
-    "anthropic": "executor.providers.anthropic_messages",
-    "google": "executor.providers.google_gemini",
-}
 _PRICES_MODULE = "executor.providers.prices"
 
 
@@ -152,7 +147,7 @@ class _AccountLine:
         return _GatedConnection(connection, gate)
 
     def _connect(self) -> Connection:
-        module = cast(KindModule, _load(_KIND_MODULES[self.account.kind]))
+        module = cast(KindModule, _load(ACCOUNT_KINDS[self.account.kind].module))
         return module.connect(self.account)
 
 
@@ -169,7 +164,7 @@ class _GatedConnection:
 
 
 def _load(name: str) -> ModuleType:
-    """Import one of the heavy modules above: the one place that imports by need.
+    """Import a kind's module or the price list: the one place that imports by need.
 
     The clients, SDKs and the price list take 10 to 100 MB and up to three seconds; a process that runs only `offline:`
     models, or waits for its first execution, must not pay for them.

@@ -23,7 +23,7 @@ MAKE = re.compile(r"(?:^ {4}|`|\$\()make (?:-s )?([a-z][a-z-]*)", re.MULTILINE)
 MANAGE = re.compile(r"manage\.py ([a-z_]+)")
 VARIABLE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`")
 #: Words in capitals that are no variables of the environment.
-OTHER_WORDS = {"CELERY_BEAT_SCHEDULER"}
+OTHER_WORDS = {"ACCOUNT_KINDS", "CELERY_BEAT_SCHEDULER"}
 
 by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 

@@ -1,6 +1,7 @@
 """Rules that hold for the source itself, without a database: what it may not name, and what has to be written down."""
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -8,14 +9,12 @@ import sys
 import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from designs.models import ProviderAccount
 from executor.patterns import PATTERNS
-from executor.providers.accounts import DEFAULT_BASE_URLS, ENVIRONMENT_VARIABLES, AccountKind
-from executor.providers.registry import _KIND_MODULES
+from executor.providers.accounts import ACCOUNT_KINDS, ENVIRONMENT_VARIABLES, AccountKind
 from orchestration_site.environment import BASE_DIR, Environment
 from orchestration_site.tests.env_example import PATH, example_text
 from orchestration_site.tests.image import roles
@@ -131,9 +130,14 @@ def test_every_pattern_is_in_the_contract_that_patterns_do_not_import_each_other
     assert sorted(independent) == sorted(pattern.run.__module__ for pattern in PATTERNS.values())
 
 
-def test_every_kind_of_account_has_its_address_its_module_and_its_choice() -> None:
-    kinds = set(get_args(AccountKind)) - {"offline"}
-    assert kinds == set(DEFAULT_BASE_URLS) == set(_KIND_MODULES) == set(ProviderAccount.Kind.values)
+@pytest.mark.parametrize("kind", ACCOUNT_KINDS.values(), ids=ACCOUNT_KINDS)
+def test_the_module_of_every_kind_of_account_connects(kind: AccountKind) -> None:
+    assert callable(importlib.import_module(kind.module).connect)
+
+
+def test_a_team_can_have_accounts_of_every_kind_there_is() -> None:
+    choices = ProviderAccount._meta.get_field("kind").flatchoices
+    assert dict(choices) == {name: kind.title for name, kind in ACCOUNT_KINDS.items()}
 
 
 def test_every_variable_that_makes_an_account_is_one_of_the_environment() -> None:
