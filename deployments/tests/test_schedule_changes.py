@@ -210,6 +210,20 @@ class TestWhatWasPreviewedFires:
         assert times(schedule) == [run.utc for run in runs]
 
 
+@pytest.mark.django_db
+def test_a_row_that_cannot_be_evaluated_is_previewed_with_the_reason() -> None:
+    schedule = make_schedule(cron_expression="0 9 * * *")
+    for fields, pointer in (
+        ({"timezone": "Mars/Olympus"}, "/timezone"),
+        ({"cron_expression": "5-7"}, "/cron_expression"),
+    ):
+        ScheduleConfig.objects.update(**fields)
+        schedule.refresh_from_db()
+        preview = preview_schedule(schedule, count=5, after=timezone.now())
+        assert list(preview.runs) == []
+        assert f"/{name}" in [problem.pointer for problem in preview.problems]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_several_who_resume_at_once_one_catches_up() -> None:
     schedule = paused_since(this_minute() - 10 * MINUTE)
