@@ -1,6 +1,6 @@
 # One image for every role. Alone it runs the whole system (`serve`); of several containers each gets its role's command:
 #   setup   python manage.py setup
-#   web     uvicorn orchestration_site.asgi:application --host 0.0.0.0 --port 8000 --lifespan off --no-server-header --no-access-log --timeout-graceful-shutdown 30
+#   web     python manage.py web
 #   worker  celery -A orchestration_site worker -P threads --without-gossip --without-mingle
 #   beat    celery -A orchestration_site beat
 # `setup` runs to its end before the others. They share SECRET_KEY and ENCRYPTION_KEYS, or one /data, where keys are made

@@ -40,8 +40,7 @@ setup migrate: install
 	@$(SITE) setup
 
 web: install
-	@exec $(BIN)/uvicorn orchestration_site.asgi:application --host $(HOST) --port $(PORT) --lifespan off \
-		--no-server-header --no-access-log --timeout-graceful-shutdown 30
+	@exec $(SITE) web
 
 worker: install
 	@exec $(BIN)/celery -A orchestration_site worker -P threads --without-gossip --without-mingle

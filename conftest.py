@@ -22,7 +22,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
     config.addinivalue_line("markers", "durability: kills processes and servers of a system of its own")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
-    config.addinivalue_line("markers", "durability: kills processes or servers; has a lane of its own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

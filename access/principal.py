@@ -34,6 +34,11 @@ class Principal:
     user_id: int | None = None
     key_id: uuid.UUID | None = field(default=None)
 
+    def sees(self, team_id: int, deployment_id: uuid.UUID | None) -> bool:
+        """Whether something of that team, which belongs to that deployment or to none, may be seen."""
+        of_team = self.team_ids is ALL or team_id in self.team_ids
+        return of_team and (self.deployment_ids is ALL or deployment_id in self.deployment_ids)
+
     def may(self, *verbs: Verb) -> bool:
         """Whether any of these verbs is allowed."""
         return any(verb in self.verbs for verb in verbs)

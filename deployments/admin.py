@@ -3,12 +3,11 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from access.read_only_admin import ReadOnlyAdmin
+from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
 from deployments.admin_schedules import ScheduleInline
@@ -22,7 +21,7 @@ from executor.json_schema import validate_instance
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+class DeploymentAdmin(MadeElsewhereAdmin):
     """Deployments, the undeployed ones too. They are made and removed through the API and the pages."""
 
     list_display = [
@@ -68,9 +67,6 @@ class DeploymentAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parame
         "deleted_at",
     ]
     readonly_fields = fields  # type: ignore[assignment] # the stubs know fields with rows, and these have none
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -294,7 +290,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+class ApiKeyAdmin(MadeElsewhereAdmin):
     """API keys, without the keys. They are made through the API or by create_key, which show them once."""
 
     list_display = [
@@ -326,9 +322,6 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters
         "last_used_at",
     ]
     readonly_fields = fields[1:7] + fields[8:]  # type: ignore[assignment] # as above
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         return super().get_queryset(request).prefetch_related("deployments")

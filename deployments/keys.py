@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from access.principal import ALL, Principal, Verb
@@ -91,19 +92,37 @@ def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None
         return None
     if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= timezone.now()):
         return None
-    principal = Principal(
+    deployments = frozenset() if key.all_deployments else _deployments_of([key.id]).get(key.id, frozenset())
+    return _principal(key, deployments), key.last_used_at
+
+
+def principals_of_keys(key_ids: Collection[UUID]) -> dict[UUID, Principal]:
+    """Who asks with each of these keys, those left out that are revoked or past their time. Two queries at most."""
+    still_good = Q(expires_at__isnull=True) | Q(expires_at__gt=timezone.now())
+    keys = list(ApiKey.objects.filter(still_good, id__in=key_ids, revoked_at__isnull=True))
+    deployments = _deployments_of([key.id for key in keys if not key.all_deployments])
+    return {key.id: _principal(key, deployments.get(key.id, frozenset())) for key in keys}
+
+
+def _principal(key: ApiKey, deployments: frozenset[UUID]) -> Principal:
+    return Principal(
         team_id=key.team_id,
         team_ids=frozenset({key.team_id}),
         verbs=verbs_of(key.scopes),
-        deployment_ids=ALL if key.all_deployments else _deployments_of(key.id),
+        deployment_ids=ALL if key.all_deployments else deployments,
         label=f"key:{key.name}",
         key_id=key.id,
     )
-    return principal, key.last_used_at
 
 
-def _deployments_of(key_id: UUID) -> frozenset[UUID]:
-    return frozenset(Deployment.objects.filter(api_keys=key_id).values_list("id", flat=True))
+def _deployments_of(key_ids: Collection[UUID]) -> dict[UUID, frozenset[UUID]]:
+    """The deployments of each key that is for some only."""
+    found: dict[UUID, set[UUID]] = {}
+    if key_ids:
+        pairs = Deployment.objects.filter(api_keys__in=key_ids).values_list("api_keys", "id")
+        for key_id, deployment_id in pairs:
+            found.setdefault(key_id, set()).add(deployment_id)
+    return {key_id: frozenset(ids) for key_id, ids in found.items()}
 
 
 def verbs_of(scopes: Collection[Scope]) -> frozenset[Verb]:

@@ -68,17 +68,21 @@ def models_for(team_id: int) -> ProviderRegistry:
 
 
 def models_to_run(design: Design, *, team_id: int) -> ProviderRegistry:
-    """The models for one execution. Another key of an account counts within a second, a new account at once.
+    """The models for one execution, their prices known. Another key of an account counts within a second, a new
+    account at once: so a worker that is busy does not ask the database for every execution what has changed.
 
-    So a worker that is busy does not ask the database for every execution whether an account has changed.
+    To be called on a thread: the first price imports the public list, which takes up to a second.
     """
     with _lock:
         known = _registries.get(team_id)
-    if known is None or time.monotonic() - known.looked_at > RECENT_SECONDS:
-        return models_for(team_id)
-    models = known.registry
+    is_recent = known is not None and time.monotonic() - known.looked_at <= RECENT_SECONDS
+    models = known.registry if known is not None and is_recent else models_for(team_id)
     names = named_models(design, models.default_model)
-    return models if all(models.problem_with(name) is None for name in names) else models_for(team_id)
+    if is_recent and any(models.problem_with(name) is not None for name in names):
+        models = models_for(team_id)
+    for name in names:
+        models.price(name)
+    return models
 
 
 def models_from_environment() -> ProviderRegistry:

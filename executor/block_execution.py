@@ -14,8 +14,8 @@ from executor.json_types import Json, JsonObject
 from executor.patterns import PATTERNS
 from executor.patterns.contract import BlockInput, BlockOutcome, BlockRun, Caller
 from executor.results import BlockResult, ExecutionFailure
-from executor.spec import Agent, Block
-from executor.templates import fill
+from executor.spec import Block
+from executor.templates import Filling
 
 log = logging.getLogger(__name__)
 
@@ -87,13 +87,13 @@ class BlockExecutor:
         self._append("block.failed", block, payload, agent=failure.agent)
 
     def _start(self, block: Block, block_input: BlockInput, outputs: Mapping[str, Json]) -> AnyRun:
-        task, missing = fill(block.data.task, input_data=self._input_data, block_outputs=outputs)
-        block, missing_in_prompts = self._fill_system_prompts(block, outputs)
-        missing += missing_in_prompts
+        filling = Filling(input_data=self._input_data, block_outputs=outputs)
+        task = filling.fill(block.data.task)
+        block = _fill_system_prompts(block, filling)
         if self._journal.event_of("block.started", block.id) is None:
             self._append("block.started", block, {"task": task})
-        if missing:
-            self._warn_of_missing(block, list(dict.fromkeys(missing)))
+        if filling.missing:
+            self._warn_of_missing(block, list(filling.missing))
         config = block.data.config
         seconds = config.timeout_seconds
         return BlockRun(
@@ -104,18 +104,6 @@ class BlockExecutor:
             caller=self._caller,
             deadline=None if seconds is None else self._clock.monotonic() + seconds,
         )
-
-    def _fill_system_prompts(self, block: Block, outputs: Mapping[str, Json]) -> tuple[Block, list[str]]:
-        if not any("{{" in agent.system_prompt for agent in block.agents):
-            return block, []
-        agents: list[Agent] = []
-        missing: list[str] = []
-        for agent in block.agents:
-            prompt, missing_here = fill(agent.system_prompt, input_data=self._input_data, block_outputs=outputs)
-            agents.append(agent.model_copy(update={"system_prompt": prompt}))
-            missing += missing_here
-        data = block.data.model_copy(update={"agents": tuple(agents)})
-        return block.model_copy(update={"data": data}), missing
 
     def _warn_of_missing(self, block: Block, names: list[str]) -> None:
         if self._journal.event_of("execution.warning", block.id) is not None:
@@ -141,6 +129,13 @@ class BlockExecutor:
 
     def _append(self, event_type: EventType, block: Block, payload: JsonObject, *, agent: str | None = None) -> None:
         self._journal.append(Event(event_type, self._clock.now(), block.id, agent, None, payload))
+
+
+def _fill_system_prompts(block: Block, filling: Filling) -> Block:
+    if not any("{{" in agent.system_prompt for agent in block.agents):
+        return block
+    agents = [agent.model_copy(update={"system_prompt": filling.fill(agent.system_prompt)}) for agent in block.agents]
+    return block.model_copy(update={"data": block.data.model_copy(update={"agents": tuple(agents)})})
 
 
 def _end_of_failure(block: Block, failure: ExecutionFailure) -> BlockEnd:

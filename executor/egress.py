@@ -7,6 +7,7 @@ name which resolves differently a moment later changes nothing. The two clients 
 
 import asyncio
 import ipaddress
+import logging
 import re
 import socket
 
@@ -40,6 +41,8 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 _USER_INFO = re.compile("//[^/@]*@")
 ISATAP_MARKS = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
+
+log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
@@ -108,8 +111,10 @@ async def checked_addresses(host: str, port: int, *, private_allowed: bool = Fal
 def check_address(host: str, address: str, *, private_allowed: bool) -> None:
     """Raises `EgressRefused` when no connection to `host` may go to this address of it."""
     if reason := refusal(address, private_allowed=private_allowed):
+        # For the operator alone: who may name hosts could otherwise ask us for the addresses of the private network.
+        log.warning("A connection to %r was refused: its address %s is %s.", host, address, reason)
         raise EgressRefused(
-            f"A connection to {host!r} was refused: its address {address} is {reason}."
+            f"A connection to {host!r} was refused: its address is {reason}; the log says which it is."
             " An operator can allow a private host in the settings or by a base URL in the environment."
         )
 

@@ -20,12 +20,21 @@ from jsonschema.validators import extend
 from referencing import Registry
 
 from executor.json_types import Json, JsonObject
+from executor.schema_places import replace_false
 
 #: What one validation may cost, each unit well under a microsecond: a few seconds at the very worst.
 MAX_WORK = 5_000_000
 _KEYWORD_COST, _REFERENCE_COST = 10, 100
-#: Compiled validators that are kept.
-CACHE_SIZE = 256
+#: An error costs more than what finds it: each is kept until its alternatives have been tried.
+_ERROR_COST = 50
+#: The nearest of so many errors of the alternatives (`anyOf`) is told.
+_MOST_ALTERNATIVES = 20
+#: Compiled validators that are kept, and of how much JSON in all.
+CACHE_SIZE, CACHE_CHARACTERS = 256, 8_000_000
+#: What a compiled pattern may take, with all that it remembers while it runs.
+PATTERN_BYTES = 512 * 1024
+#: Characters of a value or a name that a message may hold.
+LONGEST_SHOWN = 200
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
@@ -36,6 +45,8 @@ _known_sizes: ContextVar[dict[int, int]] = ContextVar("known_sizes")
 #: Keywords that read the value to its very bottom, and how many characters of a text cost as much as one member.
 _DEEP = ("const", "enum", "uniqueItems")
 _TEXT_UNIT = 20
+#: Of the steps of a pattern so many can matter at one character, and so many cost a unit.
+_MOST_STATES, _STATES_A_UNIT = 4_000, 64
 
 
 class TooMuchWork(Exception):
@@ -44,22 +55,38 @@ class TooMuchWork(Exception):
 
 def iterate_errors(schema: JsonObject, value: Json) -> Iterator[ValidationError]:
     """The errors of the value, as they are found. Raises `TooMuchWork`, and `RecursionError` on deep nesting."""
-    _work_left.set([MAX_WORK])
-    _known_sizes.set({})
+    count_work()
     yield from _COMPILED.get(schema).iter_errors(value)
 
 
-@lru_cache(maxsize=1_024)
+def count_work() -> None:
+    """From here on, in this context, the work is counted anew."""
+    _work_left.set([MAX_WORK])
+    _known_sizes.set({})
+
+
+@lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Any:
     """The pattern as a compiled RE2 expression over UTF-8 bytes. Raises `re2.error` when RE2 cannot run it."""
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = PATTERN_BYTES
     return re2.compile(pattern.encode("utf-8", "replace"), options)
 
 
 def matches_pattern(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text, as `pattern` in a schema means it."""
-    return compile_pattern(pattern).search(text.encode("utf-8", "replace")) is not None
+    """Whether the pattern is found anywhere in the text, as `pattern` in a schema means it.
+
+    Counted as work: linear time is still a step for each character and each state that the pattern can be in. Raises
+    `TooMuchWork`.
+    """
+    compiled = compile_pattern(pattern)
+    _spend(1 + len(text) * min(compiled.programsize, _MOST_STATES) // _STATES_A_UNIT)
+    return compiled.search(text.encode("utf-8", "replace")) is not None
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -123,9 +150,16 @@ def _with_one_zero(value: Any) -> Any:
 
 
 def _counted(keyword: Keyword, cost: int, measure: Callable[[Any], int]) -> Keyword:
-    def evaluate(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
+    def evaluate(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
         _spend(cost + measure(value) + measure(instance))
-        return keyword(validator, value, instance, schema)
+        for error in keyword(validator, value, instance, schema) or ():
+            # jsonschema writes the whole value into its message: that costs, and must not be kept for every error.
+            _spend(_ERROR_COST + len(error.message) // _TEXT_UNIT)
+            error.message = shorten(error.message)
+            error.args = (error.message,)  # an exception keeps all that it was made of
+            if error.context and len(error.context) > _MOST_ALTERNATIVES:
+                error.context = error.context[:_MOST_ALTERNATIVES]
+            yield error
 
     return evaluate
 
@@ -164,7 +198,15 @@ def _spend(amount: int) -> None:
         raise TooMuchWork
 
 
+def _never(_validator: Any, _value: Any, _instance: Any, _schema: Any) -> Iterator[ValidationError]:
+    yield ValidationError("is not allowed here")
+
+
+#: What stands in for the schema `false`, whose errors jsonschema would make without our count.
+_FALSE: JsonObject = {"false": True}
+
 OWN_KEYWORDS: dict[str, Keyword] = {
+    "false": _never,
     "pattern": _pattern,
     "patternProperties": _pattern_properties,
     "additionalProperties": _additional_properties,
@@ -188,22 +230,27 @@ class _Compiled:
     """The latest compiled validators by the content of their schema, for the same schema comes with every call."""
 
     def __init__(self) -> None:
-        self._validators: OrderedDict[bytes, Any] = OrderedDict()
+        self._validators: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
+        self._characters = 0
         self._lock = Lock()
 
     def get(self, schema: JsonObject) -> Any:
-        digest = hashlib.sha256(json.dumps(schema).encode()).digest()
+        text = json.dumps(schema)
+        digest = hashlib.sha256(text.encode()).digest()
         with self._lock:
             if (known := self._validators.get(digest)) is not None:
                 self._validators.move_to_end(digest)
-                return known
+                return known[0]
         # jsonschema picks the validator class by `$schema` wherever it meets one, and would leave ours.
         plain = {name: member for name, member in schema.items() if name != "$schema"}
-        validator = _SafeValidator(plain, registry=EMPTY_REGISTRY)
+        validator = _SafeValidator(replace_false(plain, _FALSE), registry=EMPTY_REGISTRY)
         with self._lock:
-            self._validators[digest] = validator
-            if len(self._validators) > CACHE_SIZE:
-                self._validators.popitem(last=False)
+            if digest not in self._validators:
+                self._validators[digest] = validator, len(text)
+                self._characters += len(text)
+            while len(self._validators) > CACHE_SIZE or self._characters > CACHE_CHARACTERS:
+                _, (_, characters) = self._validators.popitem(last=False)
+                self._characters -= characters
         return validator
 
 

@@ -10,7 +10,7 @@ import re2
 from executor.errors import Problem
 from executor.graph import Graph
 from executor.json_types import JsonObject
-from executor.schema_validator import matches_pattern
+from executor.schema_validator import TooMuchWork, count_work, matches_pattern
 from executor.spec import Block, Design
 from executor.templates import InputName, OutputName, is_index, names_in, parse_name
 
@@ -43,6 +43,7 @@ class _Names:
             self._places.setdefault(block.id, place)
         self._ancestors = graph.ancestors(graph.sorted_blocks())
         self._impossible: dict[InputName, bool] = {}
+        count_work()
 
     def problem_with(self, written: str, block: int) -> tuple[str, str] | None:
         name = parse_name(written)
@@ -98,7 +99,10 @@ class _Walk:
 
 
 def can_exist(schema: JsonObject, path: tuple[str, ...]) -> bool:
-    """Whether a value that fits the schema may have something at the path. In doubt, it may."""
+    """Whether a value that fits the schema may have something at the path. In doubt, it may.
+
+    Matching patterns is counted as work (`count_work`), for a design can have thousands of names and of patterns.
+    """
     walk = _Walk(schema)
     applying = walk.spread(schema)
     for segment in path:
@@ -152,7 +156,7 @@ def _item_schemas(schema: JsonObject, index: int) -> list[Any]:
 def _matches(pattern: str, name: str) -> bool:
     try:
         return matches_pattern(pattern, name)
-    except re2.error:
+    except (re2.error, TooMuchWork):
         return True
 
 

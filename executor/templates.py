@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from executor.errors import BlockFailed
 from executor.json_types import Json, JsonObject
 
-#: Characters that a text may have when its names are replaced: one short name may stand for a whole document.
+#: Characters that may be put into the texts of one block in all: one short name may stand for a whole document.
 MAX_FILLED = 2_000_000
 
 # Between braces there are no braces, so a scan never goes back over what it has read.
@@ -52,38 +52,41 @@ def parse_name(name: str) -> TemplateName | None:
     return OutputName(block_id) if block_id and name == f"blocks.{block_id}.output" else None
 
 
-def fill(text: str, *, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> tuple[str, list[str]]:
-    """The text with its names replaced, and the names that had no value (they become empty), each once, in order.
+class Filling:
+    """Replaces the names in the texts of one block. `missing` are those that had no value, each once, in order."""
 
-    What is between braces and is neither kind of name stays as it is. Raises `BlockFailed` where the text
-    grows beyond `MAX_FILLED`.
-    """
-    if "{{" not in text:
-        return text, []
-    missing: dict[str, None] = {}
-    filled = len(text)
+    def __init__(self, *, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> None:
+        self.missing: dict[str, None] = {}
+        self._input_data = input_data
+        self._block_outputs = block_outputs
+        self._left = MAX_FILLED
 
-    def value_of(match: re.Match[str]) -> str:
-        nonlocal filled
+    def fill(self, text: str) -> str:
+        """The text with its names replaced; those without a value become empty.
+
+        What is between braces and is neither kind of name stays as it is. Raises `BlockFailed` where more than
+        `MAX_FILLED` characters would be put into the block's texts.
+        """
+        return _NAME.sub(self._value_of, text) if "{{" in text else text
+
+    def _value_of(self, match: re.Match[str]) -> str:
         written = match[1].strip()
         name = parse_name(written)
         if name is None:
             return match[0]
-        value = _look_up(name, input_data, block_outputs)
+        value = _look_up(name, self._input_data, self._block_outputs)
         if value is _MISSING:
-            missing[written] = None
+            self.missing[written] = None
             return ""
         put_in = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        filled += len(put_in) - len(match[0])
-        if filled > MAX_FILLED:
+        self._left -= len(put_in)
+        if self._left < 0:
             message = (
-                f"A task or system prompt grows beyond {MAX_FILLED} characters when its names are replaced,"
+                f"More than {MAX_FILLED} characters would be put into this block's task and system prompts,"
                 f" at {{{{{written}}}}}. Use fewer names, or pass less in."
             )
             raise BlockFailed(message)
         return put_in
-
-    return _NAME.sub(value_of, text), list(missing)
 
 
 def _look_up(name: TemplateName, input_data: JsonObject, block_outputs: Mapping[str, Json]) -> object:

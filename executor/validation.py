@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from executor.budget import Limits
 from executor.errors import Problem
 from executor.graph import Graph
-from executor.json_schema import check_schema
 from executor.model_names import check_models
 from executor.patterns import PATTERNS
 from executor.providers.contract import ModelProvider
+from executor.schema_check import SchemaAllowance, check_schema
 from executor.spec import Agent, Block, Connection, Design
 from executor.template_names import check_template_names
 from executor.templates import is_index
@@ -21,10 +21,10 @@ def validate_design(design: Design, *, models: ModelProvider, limits: Limits | N
 
     Opens no connection. With a money ceiling in `limits`, a model whose price is not known is a problem too.
     """
-    graph = Graph.of(design)
+    graph, allowance = Graph.of(design), SchemaAllowance()
     problems = [
-        *_check_input_schema(design),
-        *_check_blocks(design),
+        *_check_input_schema(design, allowance),
+        *_check_blocks(design, allowance),
         *find_graph_problems(design, graph),
         *_check_agent_ends(design, graph),
         *check_template_names(design, graph),
@@ -51,22 +51,22 @@ def find_graph_problems(design: Design, graph: Graph) -> list[Problem]:
     ]
 
 
-def _check_input_schema(design: Design) -> Iterator[Problem]:
+def _check_input_schema(design: Design, allowance: SchemaAllowance) -> Iterator[Problem]:
     schema = design.input_schema
     if schema is None:
         return
-    yield from _under("/input_schema", check_schema(schema))
+    yield from _under("/input_schema", check_schema(schema, allowance))
     wanted = schema.get("type", "object")
     if wanted != "object" and not (isinstance(wanted, list) and "object" in wanted):
         message = "The input of an execution is a JSON object, so its schema has to allow type object."
         yield Problem("/input_schema/type", "input_not_object", message)
 
 
-def _check_blocks(design: Design) -> Iterator[Problem]:
+def _check_blocks(design: Design, allowance: SchemaAllowance) -> Iterator[Problem]:
     labels = [block.label.strip() for block in design.blocks]
     yield from _find_repeats(labels, "/blocks/{}/data/label", "duplicate_label", "Another block has the label")
     # Most agents share a few schemas, and checking one costs far more than comparing two.
-    check_once = lru_cache(maxsize=None)(_check_schema_text)
+    check_once = lru_cache(maxsize=None)(partial(_check_schema_text, allowance))
     for number, block in enumerate(design.blocks):
         place = f"/blocks/{number}"
         if not labels[number]:
@@ -79,8 +79,8 @@ def _check_blocks(design: Design) -> Iterator[Problem]:
                 yield from _under(f"{place}/data/agents/{index}/output_schema", found)
 
 
-def _check_schema_text(schema: str) -> tuple[Problem, ...]:
-    return tuple(check_schema(json.loads(schema)))
+def _check_schema_text(allowance: SchemaAllowance, schema: str) -> tuple[Problem, ...]:
+    return tuple(check_schema(json.loads(schema), allowance))
 
 
 def _check_agents(block: Block, place: str) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The ASGI application, for `uvicorn orchestration_site.asgi:application`."""
+"""The ASGI application, for other servers than our own, `manage.py web`, which also ends streams when it is stopped."""
 
 import os
 

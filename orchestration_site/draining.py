@@ -1,10 +1,11 @@
-"""A process that is told to stop says so: new requests are refused while the running executions end."""
+"""A process that is told to stop says so: new requests and sockets are refused while the running executions end."""
 
 import threading
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
 from rest.problems import PROBLEM_MEDIA_TYPE, ApiProblem, problem_bytes
+from rest.sockets import refuse_socket
 
 RETRY_AFTER_SECONDS = 5
 
@@ -22,16 +23,25 @@ def is_draining() -> bool:
 
 
 class DrainingMiddleware:
-    """Answers 503 with `Retry-After` to every new request of a process that is being stopped."""
+    """Answers 503 with `Retry-After` to every new request, and socket, of a process that is being stopped."""
 
     def __init__(self, app: ASGI3Application) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        if not is_draining() or scope["type"] != "http":
+        if not is_draining() or scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        body = problem_bytes(ApiProblem(503, "draining", "This server is being stopped. Send the request again soon."))
+        problem = ApiProblem(
+            503,
+            "draining",
+            "This server is being stopped. Send the request again soon.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        )
+        if scope["type"] == "websocket":
+            await refuse_socket(scope, send, problem, by_code=False)
+            return
+        body = problem_bytes(problem)
         headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),

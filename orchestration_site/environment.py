@@ -4,6 +4,7 @@ Read from the process environment and from the file `.env` beside `manage.py`, o
 environment wins. A wrong value stops the start with a sentence for each.
 """
 
+import ipaddress
 import os
 import sys
 from decimal import Decimal
@@ -31,6 +32,11 @@ class Environment(BaseSettings):
     )
     csrf_trusted_origins: CommaList = Field(
         default=[], description="Origins (https://…) that browsers may post from, when a proxy ends TLS."
+    )
+    trusted_proxies: CommaList = Field(
+        default=[],
+        description="Addresses or networks of the proxies in front of this site, with commas between. From them alone"
+        " X-Forwarded-Proto and X-Forwarded-For are believed.",
     )
     data_dir: Path = Field(
         default=BASE_DIR / "var", description="Folder for everything that is written: database, keys, locks."
@@ -118,14 +124,31 @@ class Environment(BaseSettings):
     drain_seconds: float = Field(
         default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
     )
+    live_check_seconds: float = Field(
+        default=4,
+        gt=0,
+        le=5,
+        description="How often the rights of those who watch live progress are looked at again. Who has lost them is"
+        " cut off within twice that.",
+    )
+    live_stall_seconds: float = Field(
+        default=20, gt=0, description="A viewer of live progress that reads nothing for that long is cut off."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is written to the log."
     )
 
-    @field_validator("allowed_hosts", "csrf_trusted_origins", "encryption_keys", "private_hosts", mode="before")
+    @field_validator(
+        "allowed_hosts", "csrf_trusted_origins", "trusted_proxies", "encryption_keys", "private_hosts", mode="before"
+    )
     @classmethod
     def split_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def name_networks(cls, value: list[str]) -> list[str]:
+        return [str(ipaddress.ip_network(part, strict=False)) for part in value]
 
 
 def read_environment() -> Environment:

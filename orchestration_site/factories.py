@@ -30,8 +30,7 @@ def database(url: str, *, data_dir: Path, pool: int, prepares: bool) -> dict[str
     settings["ENGINE"] = "orchestration_site.postgresql"
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     ours = POSTGRES_OPTIONS | {
-        # The pool tries to reconnect ever more rarely, until its timeout: then whoever asks makes it try at once.
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 10, "reconnect_timeout": 5},
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
         # The server then plans once a connection what it is asked again and again.
         "prepare_threshold": 3 if prepares else None,
     }

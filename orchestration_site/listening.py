@@ -8,8 +8,8 @@ class CannotListen(Exception):
     """The address cannot be listened on; the message says what to type."""
 
 
-def bind_listener(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Port 0 takes a free one. Raises `CannotListen`."""
+def bind_listener(host: str, port: int, *, command: str = "make run") -> socket.socket:
+    """A bound TCP socket. Port 0 takes a free one. Raises `CannotListen`, which names the command to be typed again."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -18,8 +18,18 @@ def bind_listener(host: str, port: int) -> socket.socket:
         _require_unused(listener)
     except OSError as error:
         listener.close()
-        raise CannotListen(_sentence(host, port, error)) from None
+        raise CannotListen(_sentence(host, port, error, command)) from None
     return listener
+
+
+def abort_unread(listener: socket.socket, seconds: float) -> None:
+    """Have the kernel end connections whose peer takes nothing of what it was sent for that long.
+
+    Event streams end by it; a socket is closed before, with its code. Connections inherit it from the listener. Linux
+    alone can do it: elsewhere they stay, with what little they hold.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1_000))
 
 
 def base_url(host: str, listener: socket.socket) -> str:
@@ -33,12 +43,12 @@ def _require_unused(listener: socket.socket) -> None:
     listener.listen(1)
 
 
-def _sentence(host: str, port: int, error: OSError) -> str:
+def _sentence(host: str, port: int, error: OSError, command: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} is taken by another program. Type: PORT={_free_port_after(host, port)} make run"
+        return f"Port {port} is taken by another program. Type: PORT={_free_port_after(host, port)} {command}"
     if error.errno == errno.EACCES:
-        return f"Port {port} may only be used by root. Type: PORT=8000 make run"
-    return f"{host} is not an address of this machine ({error.strerror}). Type: HOST=127.0.0.1 make run"
+        return f"Port {port} may only be used by root. Type: PORT=8000 {command}"
+    return f"{host} is not an address of this machine ({error.strerror}). Type: HOST=127.0.0.1 {command}"
 
 
 def _free_port_after(host: str, port: int) -> int:

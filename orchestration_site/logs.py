@@ -40,6 +40,16 @@ LOUD_LOGGERS = (
 )
 
 
+class InOneLine(logging.Filter):
+    """For a library that logs a traceback each second for as long as its server is away: the cause, in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            record.msg, record.args = f"{record.getMessage()}: {type(error).__name__}: {error}", ()
+            record.exc_info = None
+        return True
+
+
 def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
     """The value of Django's `LOGGING`. At DEBUG the libraries speak too, below that only of trouble."""
     library_level = level if level in ("DEBUG", "ERROR") else LEVEL_OF_LOUD_LOGGERS
@@ -53,6 +63,7 @@ def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(terminal)],
             }
         },
+        "filters": {"in_one_line": {"()": InOneLine}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         # Emptied, because uvicorn and Django hang handlers of their own on these.
@@ -60,7 +71,10 @@ def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
             name: {"handlers": [], "level": library_level, "propagate": True}
             for name in (*LOUD_LOGGERS, "uvicorn.error", "uvicorn.access")
         }
-        | {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+        | {
+            "django": {"handlers": [], "level": "INFO", "propagate": True},
+            "channels_redis.pubsub": {"handlers": [], "filters": ["in_one_line"], "propagate": True},
+        },
     }
 
 

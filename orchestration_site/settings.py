@@ -164,6 +164,8 @@ LOGGING = logs.logging_configuration(ENVIRONMENT.log_level, terminal=sys.stderr.
 #: The largest body that a request may have, in bytes; the ASGI middleware refuses more while it streams in.
 MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+#: How long a body may take to arrive: the largest one over a line of 35 kilobytes a second.
+MAX_BODY_SECONDS = 30
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -1,13 +1,14 @@
 """What answers a request: HTTP by Django, WebSockets by Channels, and what stands in front of both."""
 
-from typing import cast
+from typing import Any, cast
 
 from asgiref.typing import ASGI3Application
-from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from deployments.live.routing import websocket_urlpatterns
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
 from orchestration_site.static_files import collect_static_files
@@ -15,13 +16,24 @@ from rest.body_limit import BodyLimitMiddleware
 from rest.request_id import RequestIdMiddleware
 
 
-def build_application() -> RequestIdMiddleware:
-    """The site as one ASGI application. Django has to be set up."""
+def build_application() -> ASGI3Application:
+    """The site as one ASGI application. Django has to be set up.
+
+    What a proxy says of its client is believed here, by the operator's setting. The server before it believes nothing:
+    uvicorn would believe whatever comes from this machine. So Django's own settings for
+    proxies (SECURE_PROXY_SSL_HEADER) stay as they are.
+    """
     collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once for what is there
     protocols = ProtocolTypeRouter(
         {
-            "http": BodyLimitMiddleware(cast(ASGI3Application, ASGIHandler()), max_bytes=settings.MAX_BODY_BYTES),
-            "websocket": AuthMiddlewareStack(URLRouter([])),
+            "http": BodyLimitMiddleware(
+                cast(ASGI3Application, ASGIHandler()),
+                max_bytes=settings.MAX_BODY_BYTES,
+                max_seconds=settings.MAX_BODY_SECONDS,
+            ),
+            "websocket": URLRouter(websocket_urlpatterns),
         }
     )
-    return RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))
+    site = RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))
+    proxied = ProxyHeadersMiddleware(cast(Any, site), trusted_hosts=settings.ENVIRONMENT.trusted_proxies)
+    return cast(ASGI3Application, proxied)  # uvicorn has types of its own for the same interface

@@ -1,4 +1,4 @@
-"""Refuses a body that is too large while it streams in. Django would first spool all of it."""
+"""Refuses a body that is too large, or too slow, while it streams in. Django would first spool all of it."""
 
 import asyncio
 from typing import Any
@@ -24,23 +24,29 @@ class _TooLarge(Exception):
 
 
 class BodyLimitMiddleware:
-    """Reads the body, at most `max_bytes` of it, and hands it on whole with a true Content-Length.
+    """Reads the body, at most `max_bytes` of it in `max_seconds`, and hands it on whole with a true Content-Length.
 
-    It counts what arrives and trusts no header, so it holds for chunked bodies as well. The 413 closes the connection.
+    It counts what arrives and trusts no header, so it holds for chunked bodies as well. The 413 closes the connection,
+    and so does the 408 of a body that does not end in time.
     """
 
-    def __init__(self, app: ASGI3Application, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGI3Application, *, max_bytes: int, max_seconds: float) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.max_seconds = max_seconds
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
-            body = await self._read(scope, receive)
+            async with asyncio.timeout(self.max_seconds):
+                body = await self._read(scope, receive)
         except _TooLarge:
-            await self._refuse(receive, send)
+            await self._refuse_size(receive, send)
+            return
+        except TimeoutError:
+            await self._refuse_slowness(send)
             return
         if body is not None:
             await self.app(_with_length(scope, len(body)), _replay(body, receive), send)
@@ -62,24 +68,36 @@ class BodyLimitMiddleware:
             if not message.get("more_body", False):
                 return b"".join(chunks)
 
-    async def _refuse(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def _refuse_size(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         problem = ApiProblem(
             413,
             "body-too-large",
             f"The body is larger than {self.max_bytes} bytes. Send less.",
             max_bytes=self.max_bytes,
         )
-        body = problem_bytes(problem)
-        headers = [
-            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": 413, "headers": headers, "trailers": False})
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await _answer(send, problem, is_last=False)
         # Closing at once would reset the connection under a caller that still writes, and it would never see the 413.
         await _read_away(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _refuse_slowness(self, send: ASGISendCallable) -> None:
+        problem = ApiProblem(
+            408,
+            "body-too-slow",
+            f"The body did not end within {self.max_seconds:g} seconds. Send the request again, without pauses.",
+        )
+        await _answer(send, problem, is_last=True)
+
+
+async def _answer(send: ASGISendCallable, problem: ApiProblem, *, is_last: bool) -> None:
+    body = problem_bytes(problem)
+    headers = [
+        (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": problem.status_code, "headers": headers, "trailers": False})
+    await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
 async def _read_away(receive: ASGIReceiveCallable) -> None:

@@ -2,8 +2,9 @@
 
 import sys
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.views import csrf, defaults
 
 from rest.problems import ApiProblem, problem_for, problem_page, wants_problem
@@ -35,7 +36,9 @@ def server_error(request: HttpRequest) -> HttpResponseBase:
     problem = problem_for(error) if error is not None else None
     if wants_problem(request):
         return problem_page(problem or ApiProblem(500, "internal-error", _OURS))
-    return defaults.server_error(request)
+    return (
+        _unavailable(problem) if problem is not None and problem.status_code == 503 else defaults.server_error(request)
+    )
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
@@ -43,6 +46,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
     if wants_problem(request):
         return problem_page(ApiProblem(403, "csrf-failed", f"{reason} Send the X-CSRFToken header.".strip()))
     return csrf.csrf_failure(request, reason=reason)
+
+
+def _unavailable(problem: ApiProblem) -> HttpResponse:
+    # Rendered without the request: what templates are told of it, the user above all, is in the database.
+    page = render_to_string("rest/unavailable.html", problem.document())
+    return HttpResponse(page, status=problem.status_code, headers=problem.headers)
 
 
 _OURS = "This is a mistake of ours. Try again, and quote the request_id when you report it."

@@ -32,7 +32,7 @@ class RequestIdMiddleware:
         request_id = _given_id(scope) or uuid.uuid4().hex
 
         async def send_with_id(message: ASGISendEvent) -> None:
-            if message["type"] in ("http.response.start", "websocket.accept"):
+            if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
                 headers = list(message.get("headers") or ())
                 message = {**message, "headers": [*headers, (HEADER, request_id.encode())]}  # type: ignore[assignment] # of the same kind as before
             await send(message)

@@ -10,7 +10,7 @@ from executor.providers.accounts import Account
 from executor.providers.contract import ModelRequest
 from executor.providers.registry import ProviderRegistry
 from executor.run import run_design
-from executor.tests.builders import LoopClock, run_in_virtual_time
+from executor.tests.clocks import LoopClock, run_in_virtual_time
 from executor.tests.models import ScriptedModels, Slow
 from orchestration_site.proving.mock_provider import ChatRequest, MockProvider
 from orchestration_site.proving.mock_replies import answer_text

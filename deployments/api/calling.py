@@ -68,7 +68,7 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
         live_text=True,
         publishes=not _waits(waiting),
     )
-    return _answer(started, waiting)
+    return _answer(request, started, waiting)
 
 
 def check_input(version_id: UUID, input_data: JsonObject, *, pointer: str = "") -> None:
@@ -97,7 +97,7 @@ def _call(
     idempotency, waiting = read_idempotency(request, input_data), _how_to_answer(request)
     with starts_as_problems():
         if (earlier := find_replay(deployment=deployment, idempotency=idempotency)) is not None:
-            return _answer(Started(earlier, replayed=True), waiting)
+            return _answer(request, Started(earlier, replayed=True), waiting)
         if check is not None:
             check(deployment)
         check_input(deployment.version_id, input_data, pointer=pointer)
@@ -112,7 +112,7 @@ def _call(
             live_text=trigger_type == "manual" or waiting is None,
             publishes=not _waits(waiting),
         )
-    return _answer(started, waiting)
+    return _answer(request, started, waiting)
 
 
 def _check_active(deployment: Deployment) -> None:
@@ -135,10 +135,10 @@ def _waits(waiting: Waiting | None) -> bool:
     return waiting is not None and waiting.seconds > 0
 
 
-def _answer(started: Started, waiting: Waiting | None) -> HttpResponseBase:
+def _answer(request: Request, started: Started, waiting: Waiting | None) -> HttpResponseBase:
     execution_id = started.execution.id
     if waiting is None:
-        return stream_events(execution_id, after=0)
+        return stream_events(request, started.execution, after=0)
     response = _accepted(execution_id, waiting)
     if started.replayed:
         response["Idempotency-Replayed"] = "true"

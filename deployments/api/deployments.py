@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.decorators import action
@@ -12,7 +11,6 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from access.permissions import caller_of
 from access.principal import ALL
@@ -40,6 +38,7 @@ from rest.negotiation import EventStreamRenderer
 from rest.parsers import refuse_blank_body
 from rest.preconditions import check_if_match, etag
 from rest.problems import FieldError, invalid
+from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
 _IF_MATCH = OpenApiParameter(
@@ -51,7 +50,7 @@ _IF_MATCH = OpenApiParameter(
     list=extend_schema(summary="All deployments, newest first"),
     retrieve=extend_schema(summary="One deployment"),
 )
-class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Deployment]):
+class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceViewSet[Deployment]):
     """Deployments that are live. One that was undeployed answers for its logs only."""
 
     queryset = Deployment.objects.none()
@@ -75,10 +74,6 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         if self.action not in {"logs", "log"}:  # history stays
             deployments = deployments.live()
         return deployments.select_related("version", "schedule").defer("version__document")
-
-    def get_object(self) -> Deployment:
-        deployment: Deployment = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
-        return deployment
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return self._answer(self.get_object())

@@ -1,10 +1,8 @@
 """Executions over REST: read them, follow them, cancel them, run them again."""
 
-from typing import Any
 from uuid import UUID
 
 from django.db.models import F
-from django.http import Http404
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
@@ -16,10 +14,10 @@ from drf_spectacular.utils import (
 )
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from access.permissions import caller_of
 from access.principal import Principal
@@ -30,13 +28,15 @@ from deployments.api.schemas import CALL_PARAMETERS
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
-from deployments.live.feed import event_message
+from deployments.live.admission import FOLLOW_VERBS
+from deployments.live.messages import event_message
 from deployments.live.sse import stream_events
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
 from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
 from rest.problems import ApiProblem
+from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
 CancelAnswer = inline_serializer(
@@ -58,16 +58,13 @@ def executions_shown(principal: Principal) -> ExecutionLogQuerySet:
 
 def answer_detail(executions: ExecutionLogQuerySet, execution_id: UUID | str) -> Response:
     """One of these executions with its payloads and its trace. Raises the 404."""
-    try:
-        execution = executions.defer(None).get(id=UUID(str(execution_id)))
-    except (ExecutionLog.DoesNotExist, ValueError):
-        raise Http404 from None
+    execution = get_object_or_404(executions.defer(None), id=execution_id)
     events = [event_message(row) for row in ExecutionEvent.objects.filter(execution=execution).order_by("seq")]
     return Response(ExecutionDetail(execution, context={"events": events}).data)
 
 
 @extend_schema_view(list=extend_schema(summary="All executions that you may see, newest first, payloads left out"))
-class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[ExecutionLog]):
+class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[ExecutionLog]):
     """Executions of all deployments and of drafts."""
 
     queryset = ExecutionLog.objects.none()
@@ -77,7 +74,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[Executi
     required_verbs = {
         "list": ("view",),
         "retrieve": ("view", "execute"),
-        "events": ("view", "execute"),
+        "events": FOLLOW_VERBS,
         "cancel": ("execute",),
         "rerun": ("execute",),
     }
@@ -99,8 +96,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[Executi
     )
     @action(detail=True, methods=["get"], renderer_classes=[EventStreamRenderer, JSONRenderer], filterset_class=None)
     def events(self, request: Request, pk: UUID) -> HttpResponseBase:
-        execution = self.get_object()
-        return stream_events(execution.id, after=read_position(request))
+        return stream_events(request, self.get_object(), after=read_position(request))
 
     @extend_schema(
         summary="Cancel it",
@@ -156,9 +152,3 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, GenericViewSet[Executi
         if started.replayed:
             headers["Idempotency-Replayed"] = "true"
         return Response(ExecutionSummary(shown).data, status=201, headers=headers)
-
-    def get_object(self) -> Any:
-        execution = self.get_queryset().filter(pk=self.kwargs["pk"]).first()
-        if execution is None:
-            raise Http404
-        return execution

@@ -11,7 +11,6 @@ from rest_framework import mixins
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from access.permissions import caller_of
 from access.principal import ALL
@@ -21,6 +20,7 @@ from deployments.models import ApiKey, Deployment
 from rest.async_view import AwaitMixin
 from rest.parsers import refuse_blank_body
 from rest.problems import FieldError, invalid
+from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
 
@@ -28,7 +28,7 @@ from rest.routers import UUID_PATTERN
     list=extend_schema(summary="All keys of the team, revoked ones too, newest first"),
     retrieve=extend_schema(summary="One key, without the key itself"),
 )
-class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[ApiKey]):
+class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceViewSet[ApiKey]):
     """Nobody can give a key more than they have themselves."""
 
     queryset = ApiKey.objects.none()

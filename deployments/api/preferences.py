@@ -75,7 +75,12 @@ def owner_of(principal: Principal) -> str:
 
 def read_position(request: Request) -> int:
     """After which event a stream goes on: `Last-Event-ID`, else `?after=`, else the beginning. Raises the 400."""
-    given = request.META.get("HTTP_LAST_EVENT_ID") or request.query_params.get("after") or "0"
+    return parse_position(request.META.get("HTTP_LAST_EVENT_ID") or request.query_params.get("after"))
+
+
+def parse_position(given: str | None) -> int:
+    """The seq that a stream goes on after; the beginning when none is given. Raises the 400."""
+    given = given or "0"
     if not _SEQ.fullmatch(given) or int(given) > MAX_SEQ:
         raise ApiProblem(400, "bad-position", "Last-Event-ID and after are the seq of the last event that was seen.")
     return int(given)

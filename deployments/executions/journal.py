@@ -1,7 +1,7 @@
 """The database's journal of one execution: the engine's `Journal` over rows of `ExecutionEvent`."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import cast
@@ -13,7 +13,7 @@ from deployments.executions.lifecycle import Ending, Fence, FenceLost
 from deployments.executions.writer import GroupCommitWriter, Write, WriterStopped
 from deployments.models import ExecutionEvent
 from executor.errors import JournalClosed
-from executor.events import Event, EventType, RecordedEvent
+from executor.events import RESULT_TYPES, Event, EventType, RecordedEvent
 from executor.journal import RecordedPast
 
 NOT_OURS = "This execution has ended, is another worker's, or cannot be recorded."
@@ -23,7 +23,7 @@ class DatabaseJournal:
     """Events of one attempt. The first write also claims the execution, so that claim and start are one commit.
 
     `flush` and `finish` raise `JournalClosed` once the execution is not this attempt's any more, or a write could not
-    be kept (`failure`).
+    be kept (`failure`). `on_result` is called with the key of each result before that is committed.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class DatabaseJournal:
         started_at: datetime,
         recorded: Iterable[RecordedEvent],
         writer: GroupCommitWriter,
+        on_result: Callable[[str], None] | None = None,
     ) -> None:
         self._fence = fence
         self._seq = seq
@@ -45,6 +46,7 @@ class DatabaseJournal:
         self._is_limited = is_limited
         self._claimed_at: datetime | None = started_at
         self._writer = writer
+        self._on_result = on_result
         self._past = RecordedPast(recorded)
         self._past.last_position = max(self._past.last_position, seq)
         self._unfinished = self._past.calls_without_result()
@@ -81,6 +83,8 @@ class DatabaseJournal:
     def append(self, event: Event) -> int:
         if self._is_closed:
             raise JournalClosed(NOT_OURS)
+        if self._on_result is not None and event.key is not None and event.type in RESULT_TYPES:
+            self._on_result(event.key)
         position = self._past.add(event)
         self._seq += 1
         self._pending.append(event_row(self._fence.execution_id, self._seq, event))

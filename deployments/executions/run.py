@@ -108,6 +108,7 @@ class ExecutionRun:
             started_at=self._started_at,
             recorded=loaded.recorded,
             writer=writer,
+            on_result=None if self._deltas is None else self._deltas.finish,
         )
         self._orchestrator = MultiAgentOrchestrator(
             models=loaded.models,

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import DatabaseError
+from structlog.contextvars import bind_contextvars
 
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
@@ -67,6 +68,7 @@ class Worker:
         self._writer.stop()
 
     async def _run(self, execution_id: UUID, attempt: int) -> None:
+        bind_contextvars(execution_id=str(execution_id))  # this is a task of its own: every line of it is logged so
         if execution_id in self._runs or self._is_draining:
             return
         loaded = await self._load(execution_id, attempt)

@@ -36,6 +36,12 @@ class DeltaStream:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(COALESCE_SECONDS, self._send)
 
+    def finish(self, key: str) -> None:
+        """Send what is left of a call's text, whose result is about to be recorded: its viewers see the text first."""
+        text = self._texts.pop(key, None)
+        if text is not None and text.sent < len(text.whole):
+            self._announce(text)
+
     def close(self) -> None:
         """Send what is left."""
         if self._timer is not None:

@@ -99,5 +99,4 @@ class Deployment(TeamOwned):
 
     def is_visible_to(self, principal: Principal) -> bool:
         """What `visible_to` says of many rows, of this one."""
-        of_team = principal.team_ids is ALL or self.team_id in principal.team_ids
-        return of_team and (principal.deployment_ids is ALL or self.id in principal.deployment_ids)
+        return principal.sees(self.team_id, self.id)

@@ -156,6 +156,10 @@ class ExecutionLog(TeamOwned):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL_STATUSES
 
+    def is_visible_to(self, principal: Principal) -> bool:
+        """What `visible_to` says of many rows, of this one. Its team and deployment never change."""
+        return principal.sees(self.team_id, self.deployment_id)
+
 
 class ExecutionEvent(models.Model):
     """One line of an execution's journal. Append-only; the writer makes its id, so that a commit can be repeated."""

@@ -31,6 +31,7 @@ django.setup()
 
 # All that a role needs: a forked process must not have to import anything.
 import celery.__main__  # noqa: E402 - Django has to be set up first, here and below
+import celery.apps.beat  # noqa: E402
 import celery.apps.worker  # noqa: E402
 import celery.concurrency.thread  # noqa: E402
 import celery.worker.consumer  # noqa: E402
@@ -52,7 +53,7 @@ from orchestration_site.proving.processes import MANAGE, commands_of_roles  # no
 OURS = ("access.", "deployments.", "designs.", "rest.", "orchestration_site.")
 WRITES = re.compile(r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE)\b", re.IGNORECASE | re.DOTALL)
 #: Transitions that another function's transaction commits: they say what that commit is about.
-PARTS_OF_COMMITS = ("accept", "claim", "advance", "finish", "release")
+PARTS_OF_COMMITS = ("accept", "accept_all", "claim", "advance", "finish", "release", "release_follower")
 
 
 class Watch:
@@ -115,7 +116,8 @@ def _our_function() -> str | None:
     for frame, _ in traceback.walk_stack(None):
         module = frame.f_globals.get("__name__", "")
         if module.startswith(OURS) and ".tests." not in module:
-            return f"{module.rpartition('.')[2]}.{frame.f_code.co_qualname}"
+            name = frame.f_code.co_qualname
+            return f"{module.rpartition('.')[2]}.{name}" if name.startswith("_") else name
     return None
 
 

@@ -200,6 +200,12 @@ class Stand:
         eventually(ask, f"{method} {path} is answered")
         return answers[0]
 
+    def deployment_at(self, endpoint: str) -> dict[str, Any]:
+        """The deployment of that endpoint, as the API shows it."""
+        answer = self.insist("GET", "/api/deployments", params={"endpoint_path": endpoint})
+        (found,) = answer.json()["results"]
+        return dict(found)
+
     def stop(self) -> None:
         self._processes.stop()
         self._http.close()

@@ -4,6 +4,7 @@ import re
 import secrets
 import signal
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 import httpx
@@ -15,7 +16,7 @@ from executor.json_types import JsonObject
 #: Endpoints of every stand: of two blocks, of one, of one that runs alone, and of a version that cannot be read.
 PAIR, SINGLE, LIMITED, BROKEN = "pair", "single", "limited", "broken"
 ALONE: JsonObject = {"max_concurrent": 1, "when_full": "queue"}
-RENEWAL = "lifecycle.renew"
+RENEWAL = "renew"
 #: What happens more often when a sweep or a second hint comes in between: only the first time is sure to come.
 UNEVEN = re.compile(rf"{RENEWAL}|dispatch_due|commit_writes|^hint|^publish|^message|^acknowledge")
 LONG_AGO = "2000-01-01 00:00:00"
@@ -30,16 +31,22 @@ class Call:
     token: str = field(default_factory=lambda: f"token-{secrets.token_hex(8)}")
     answer: httpx.Response | None = None
     expected: str = "completed"
+    #: Of a schedule's call nobody waits for an answer.
+    is_scheduled: bool = False
 
     @property
     def steps(self) -> tuple[str, ...]:
         """The blocks whose agents it takes to complete it."""
         return ("first", "second") if self.endpoint == PAIR else ("first",)
 
+    @property
+    def input_data(self) -> JsonObject:
+        return {"text": f"Deal with {self.token}."}
+
     def make(self, stand: Stand) -> None:
         headers = {"Idempotency-Key": self.token, "Prefer": self.prefer}
-        body = {"text": f"Deal with {self.token}."}
-        self.answer = stand.request("POST", f"/api/deployed/{self.endpoint}", json=body, headers=headers)
+        path = f"/api/deployed/{self.endpoint}"
+        self.answer = stand.request("POST", path, json=self.input_data, headers=headers)
 
     def make_until_answered(self, stand: Stand) -> None:
         repeat(lambda: self.make(stand), lambda: self.answer is not None, f"the call {self.token} is answered")
@@ -114,7 +121,7 @@ class WaitingCall(Story):
     """A caller waits for its result. In one process it leads past everything that an execution takes."""
 
     name = "call, and wait"
-    covers = r"key_use|start\.|^hint|^publish|^message|^acknowledge|commit_writes"
+    covers = r"key_use|start_execution|^hint|^publish|^message|^acknowledge|commit_writes"
 
     def prepare(self) -> None:
         self.stand.books.run("UPDATE deployments_apikey SET last_used_at = NULL")
@@ -125,7 +132,7 @@ class AsynchronousCall(Story):
     """A caller is answered at once."""
 
     name = "call, not waiting"
-    covers = r"start\.|^hint|^publish"
+    covers = r"start_execution|^hint|^publish"
 
     def prepare(self) -> None:
         self.calls = [Call(SINGLE, "respond-async")]
@@ -171,8 +178,7 @@ class Undeploying(Story):
 
     def prepare(self) -> None:
         path = f"going-{secrets.token_hex(4)}"
-        (like,) = self.stand.insist("GET", "/api/deployments", params={"endpoint_path": LIMITED}).json()["results"]
-        self._design_id = like["design_id"]
+        self._design_id = self.stand.deployment_at(LIMITED)["design_id"]
         self._id = self._deploy(path).json()["id"]
         self.stand.insist("PUT", f"/api/deployments/{self._id}", json={"limits": ALONE})
         running, queued = Call(path), Call(path, expected="cancelled")
@@ -305,6 +311,32 @@ class Sweeping(Story):
         return [] if codes == ["worker_lost", "timeout"] else [f"failed with {codes}"]
 
 
+class Firing(Story):
+    """A schedule has one time, which comes soon."""
+
+    name = "fire a schedule"
+    victims = ("beat", "serve")
+    covers = r"accept_all|^hint|^publish"
+
+    def prepare(self) -> None:
+        self._path = f"/api/deployments/{self.stand.deployment_at(SINGLE)['id']}"
+
+    def act(self) -> None:
+        call = Call(SINGLE, is_scheduled=True)
+        begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+        once = {
+            "interval_seconds": 1,
+            "start_at": begin.isoformat(),
+            "end_at": (begin + timedelta(seconds=1)).isoformat(),
+        }
+        schedule = {"enabled": True, **once, "overlap": "allow", "input_data": call.input_data}
+        self.stand.insist("PUT", self._path, json={"schedule": schedule}).raise_for_status()
+        self.calls = [call]
+
+    def recover(self) -> None:
+        """Nobody waits for an answer."""
+
+
 class Unrunnable(Story):
     """The version cannot be read any more."""
 
@@ -347,6 +379,7 @@ STORIES: tuple[type[Story], ...] = (
     TakingTurns,
     Draining,
     Sweeping,
+    Firing,
     Unrunnable,
     Succeeding,
 )

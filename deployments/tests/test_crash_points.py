@@ -14,17 +14,18 @@ pytestmark = pytest.mark.durability
 
 #: What the sweep would be blind without, whatever else it finds.
 OPERATIONS = {
-    "start.start_execution: accept",
-    "writer.commit_writes: claim",
-    "writer.commit_writes: advance",
-    "writer.commit_writes: finish",
-    "writer.commit_writes: advance, release",
-    "lifecycle.request_cancel",
-    "lifecycle.renew",
-    "lifecycle.reap",
-    "lifecycle.fail_queued",
-    "dispatch.dispatch_due",
-    "deploying.undeploy",
+    "start_execution: accept",
+    "commit_writes: claim",
+    "commit_writes: advance",
+    "commit_writes: finish",
+    "commit_writes: advance, release",
+    "request_cancel",
+    "renew",
+    "reap",
+    "fail_queued",
+    "dispatch_due",
+    "undeploy",
+    "firing._fire_some: accept_all",
     "hint",
     "publish",
     "message",
@@ -37,15 +38,15 @@ def test_one_process_recovers_from_every_point(capsys: pytest.CaptureFixture[str
     crashes = sweep(None)
     show(capsys, "SQLite, one process", crashes)
     assert not_recovered(crashes) == []
-    assert never_tried(crashes, OPERATIONS | {"lifecycle.end_leases_of"}) == set()
+    assert never_tried(crashes, OPERATIONS | {"end_leases_of"}) == set()
 
 
 @pytest.mark.distributed
-def test_web_and_worker_recover_from_every_point(
+def test_web_worker_and_beat_recover_from_every_point(
     postgres_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crashes = sweep((postgres_url, redis_url))
-    show(capsys, "PostgreSQL and Redis, web and worker", crashes)
+    show(capsys, "PostgreSQL and Redis; web, worker and beat", crashes)
     assert not_recovered(crashes) == []
     assert never_tried(crashes, OPERATIONS) == set()
 

@@ -4,16 +4,20 @@ Celery's thread is a plain thread here, which hands the hint over as the task do
 """
 
 import asyncio
+import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import settings
 from django.db import connections
+from structlog.contextvars import get_contextvars
 
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
@@ -28,10 +32,13 @@ from deployments.executions.start import (
     start_execution,
 )
 from deployments.executions.worker import Worker
-from deployments.live.feed import Message, follow
+from deployments.live.feed import follow
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
+from designs.models import DesignVersion
+from executor.orchestrator import MultiAgentOrchestrator
+from executor.providers import registry
 from orchestration_site.proving.mock_provider import MockProvider, Reply
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -79,8 +86,8 @@ def types_of(execution: ExecutionLog) -> list[str]:
     return list(ExecutionEvent.objects.filter(execution=execution).order_by("seq").values_list("type", flat=True))
 
 
-async def collect(execution: ExecutionLog, *, after: int = 0) -> list[Message]:
-    return [message async for message in follow(execution.id, after=after) if message is not None]
+async def collect(execution: ExecutionLog, *, after: int = 0) -> list[dict[str, Any]]:
+    return [json.loads(message.text) async for batch in follow(execution.id, after=after) for message in batch]
 
 
 def test_an_accepted_execution_completes_with_its_trace(worker: Worker, provider: MockProvider) -> None:
@@ -307,6 +314,58 @@ def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:
     execution.refresh_from_db()
     assert (execution.status, execution.error_code) == ("failed", "internal_error")
     assert types_of(execution)[-1] == "execution.failed"
+
+
+def test_the_price_list_is_imported_by_a_thread_and_not_by_the_loop_that_all_executions_share(
+    worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, loaded = registry._load, []
+
+    def load_noted(name: str) -> ModuleType:
+        loaded.append((name.rpartition(".")[2], threading.current_thread().name.partition("_")[0]))
+        return load(name)
+
+    monkeypatch.setattr(registry, "_load", load_noted)
+    worker.run(start(deploy("mock:any")).execution.id, 0)
+    assert ("prices", "database") in loaded
+    assert {thread for _, thread in loaded}.isdisjoint({"executions", "MainThread"})
+
+
+def test_every_line_that_is_logged_on_behalf_of_an_execution_names_it(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is logged by the engine, which knows no executions, and by the threads that ask the database for it."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("The engine is broken.")
+
+    monkeypatch.setattr(MultiAgentOrchestrator, "call", fail)
+    unreadable = start(deploy(path="unreadable")).execution
+    DesignVersion.objects.filter(id=unreadable.version_id).update(document={"format": 1, "blocks": "none"})
+    executions = [start(deploy(path="one")).execution, start(deploy(path="two")).execution, unreadable]
+    lines = Lines()
+    for name in ("executor", "deployments"):
+        logging.getLogger(name).addHandler(lines)
+    try:
+        with running(worker, *executions):
+            pass
+    finally:
+        for name in ("executor", "deployments"):
+            logging.getLogger(name).removeHandler(lines)
+    assert {("executor.block_execution", str(execution.id)) for execution in executions[:2]} <= lines.seen
+    assert ("deployments.executions.worker", str(unreadable.id)) in lines.seen
+    assert None not in {execution_id for _, execution_id in lines.seen}
+
+
+class Lines(logging.Handler):
+    """The logger and the execution of each line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[str, str | None]] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.add((record.name, get_contextvars().get("execution_id")))
 
 
 def test_a_result_that_cannot_be_stored_fails_the_execution(worker: Worker, provider: MockProvider) -> None:

@@ -231,6 +231,21 @@ def test_a_lost_execution_that_was_to_be_cancelled_is() -> None:
     assert (execution.status, execution.error) == ("cancelled", "Cancelled by user:alice.")
 
 
+def test_an_execution_that_is_given_back_by_a_worker_that_has_not_heard_of_its_cancellation_is_cancelled() -> None:
+    """Nobody would claim it: it would wait until its deadline."""
+    execution = make_queued()
+    claim(fence_of(execution))
+    lifecycle.request_cancel(execution_id=execution.id, by="user:alice")
+    with transaction.atomic():
+        assert lifecycle.release(fence_of(execution), 3)
+    assert lifecycle.reap() == 1
+    execution.refresh_from_db()
+    assert (execution.status, execution.error) == ("cancelled", "Cancelled by user:alice.")
+    assert list(ExecutionEvent.objects.filter(execution=execution).values_list("type", flat=True))[-1] == (
+        "execution.cancelled"
+    )
+
+
 def test_what_waited_past_its_deadline_has_timed_out() -> None:
     execution = make_queued(deadline_at=timezone.now() - timedelta(seconds=1))
     lifecycle.reap()

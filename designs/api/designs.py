@@ -15,7 +15,6 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from access.permissions import caller_of
 from access.principal import ALL
@@ -35,6 +34,7 @@ from executor.errors import MalformedDesign
 from rest.parsers import refuse_blank_body
 from rest.preconditions import check_if_match, etag
 from rest.problems import ApiProblem, FieldError, invalid
+from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
 
@@ -55,7 +55,7 @@ class DesignFilters(django_filters.FilterSet):  # type: ignore[misc] # the libra
     list=extend_schema(summary="All designs, newest first, documents left out"),
     retrieve=extend_schema(summary="One design with its draft"),
 )
-class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[OrchestrationDesign]):
+class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceViewSet[OrchestrationDesign]):
     """Designs. A draft is saved whether it is sound or not; `problems` says why it cannot be deployed yet."""
 
     queryset = OrchestrationDesign.objects.none()
@@ -77,10 +77,6 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
     def get_queryset(self) -> QuerySet[OrchestrationDesign]:
         designs = OrchestrationDesign.objects.visible_to(caller_of(self.request)).with_latest_version()
         return designs.defer("draft") if self.action == "list" else designs
-
-    def get_object(self) -> OrchestrationDesign:
-        design: OrchestrationDesign = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
-        return design
 
     def get_serializer_class(self) -> Any:
         return DesignSummarySerializer if self.action == "list" else self.serializer_class

@@ -14,6 +14,7 @@ from designs.api.designs import team_of
 from designs.api.serializers import ProviderAccountSerializer
 from designs.models import ProviderAccount
 from rest.problems import ApiProblem
+from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
 
@@ -25,7 +26,7 @@ from rest.routers import UUID_PATTERN
     partial_update=extend_schema(summary="Change some fields of a provider account"),
     destroy=extend_schema(summary="Remove a provider account; designs that name it cannot run any more"),
 )
-class ProviderAccountViewSet(ModelViewSet[ProviderAccount]):
+class ProviderAccountViewSet(ResourceViewSet[ProviderAccount], ModelViewSet[ProviderAccount]):
     """Accounts at model providers. Designs name them: `<name>:<model>`. Nothing here opens a connection."""
 
     queryset = ProviderAccount.objects.none()

@@ -248,6 +248,12 @@ def test_the_list_is_searched_by_name_and_description(client: APIClient) -> None
     assert client.get("/api/designs?search=%00").status_code == 422
 
 
+def test_filters_narrow_lists_and_nothing_else(client: APIClient) -> None:
+    made = create(client)
+    assert client.get(f"/api/designs/{made['id']}?search=nothing").status_code == 200
+    assert client.get("/api/designs?search=nothing").json()["results"] == []
+
+
 def test_a_browser_is_shown_pages(client: APIClient) -> None:
     made = create(client)
     for path in ("/api/designs", f"/api/designs/{made['id']}", f"/api/designs/{made['id']}/versions", "/api/"):

@@ -9,11 +9,11 @@ import pytest
 
 from designs.samples import Sample, load_samples
 from executor.events import RecordedEvent
-from executor.json_schema import check_schema
 from executor.providers.accounts import accounts_from_environment
 from executor.providers.registry import ProviderRegistry
 from executor.results import ExecutionResult
 from executor.run import run_design_sync
+from executor.schema_check import check_schema
 from executor.validation import validate_design
 
 SAMPLES = {sample.endpoint_path: sample for sample in load_samples()}

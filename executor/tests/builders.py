@@ -1,20 +1,14 @@
-"""Builders for tests: designs in one line, and time that jumps.
+"""Builders for tests: designs in one line.
 
 All builders return the models of `executor.spec`; `executor.document.to_document` makes JSON of them.
 """
 
-import asyncio
-import selectors
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from executor.json_types import JsonObject
 from executor.patterns import PATTERNS
 from executor.spec import Agent, AgentSettings, Block, BlockConfig, BlockData, Connection, Design, Position, Role
-
-ResultT = TypeVar("ResultT")
 
 
 def make_agent(name: str, role: Role = "worker", **fields: Any) -> Agent:
@@ -82,51 +76,3 @@ def make_design(
             for connection in connections
         ),
     )
-
-
-class LoopClock:
-    """The running loop's time: real on an ordinary loop, virtual inside `run_in_virtual_time`."""
-
-    def now(self) -> datetime:
-        return datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
-        return asyncio.timeout_at(deadline)
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    """Waits for nothing: the time that would be spent waiting is added to `seconds` instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise RuntimeError("Deadlock: everything waits, and no timer is set.")
-        self.seconds += max(0.0, timeout)
-        return super().select(0)
-
-
-class _VirtualTimeLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._virtual = _JumpingSelector()
-        super().__init__(self._virtual)
-
-    def time(self) -> float:
-        return self._virtual.seconds
-
-
-def run_in_virtual_time(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run to the end on a loop where every sleep and timeout takes no real time and order is exact.
-
-    Use it from a test that is not `async`. A deadlock raises at once. No threads and no sockets.
-    """
-    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
-        return runner.run(coroutine)

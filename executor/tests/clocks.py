@@ -1,14 +1,21 @@
-"""A clock that jumps, so that hours of waiting pass in a test's milliseconds."""
+"""Time that jumps, so that hours of waiting pass in a test's milliseconds.
+
+`run_in_virtual_time` makes a whole loop's time virtual, to the exact order of all timers, and needs that nothing waits
+for a socket or a thread. `FakeClock` is virtual time on an ordinary loop, for tests that are coroutines themselves.
+"""
 
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Callable
+import selectors
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(order=True)
@@ -88,3 +95,51 @@ class FakeClock:
             self.time = max(self.time, timer.at)
             timer.ring()
         self._watch()
+
+
+class LoopClock:
+    """The running loop's time: real on an ordinary loop, virtual inside `run_in_virtual_time`."""
+
+    def now(self) -> datetime:
+        return START + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def timeout_at(self, deadline: float | None) -> AbstractAsyncContextManager[object]:
+        return asyncio.timeout_at(deadline)
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: the time that would be spent waiting is added to `seconds` instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("Deadlock: everything waits, and no timer is set.")
+        self.seconds += max(0.0, timeout)
+        return super().select(0)
+
+
+class _VirtualTimeLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._virtual = _JumpingSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.seconds
+
+
+def run_in_virtual_time(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run to the end on a loop where every sleep and timeout takes no real time and order is exact.
+
+    Use it from a test that is not `async`. A deadlock raises at once. No threads and no sockets.
+    """
+    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
+        return runner.run(coroutine)

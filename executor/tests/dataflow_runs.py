@@ -12,10 +12,7 @@ from executor.journal import InMemoryJournal
 from executor.json_types import Json, JsonObject
 from executor.results import ExecutionResult
 from executor.spec import Design
-from executor.tests.builders import (
-    LoopClock,
-    run_in_virtual_time,
-)
+from executor.tests.clocks import START, LoopClock, run_in_virtual_time
 from executor.tests.scripted import ScriptedCaller
 
 
@@ -47,7 +44,7 @@ class Run:
         return [entry.event for entry in self.journal.events if not types or entry.event.type in types]
 
     def times(self, event_type: str) -> dict[str | None, float]:
-        return {event.block_id: event.at.timestamp() - 1735689600 for event in self.events(event_type)}
+        return {event.block_id: (event.at - START).total_seconds() for event in self.events(event_type)}
 
     @property
     def statuses(self) -> dict[str, str]:

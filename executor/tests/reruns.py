@@ -19,7 +19,8 @@ from executor.providers.contract import ModelAnswer, ModelRequest, Price, TextSi
 from executor.results import ExecutionResult
 from executor.reuse import Reuse, select_reuse
 from executor.spec import Agent, Design, Role
-from executor.tests.builders import LoopClock, make_agent, run_in_virtual_time
+from executor.tests.builders import make_agent
+from executor.tests.clocks import LoopClock, run_in_virtual_time
 from executor.tests.models import busy
 from executor.tests.valid_answers import any_valid_answer
 

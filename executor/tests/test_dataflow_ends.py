@@ -1,7 +1,6 @@
 """How a run ends from outside, and how another one takes it up again."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,13 +11,8 @@ from executor.errors import CeilingReached, InvalidDesign, JournalClosed
 from executor.events import Event, RecordedEvent
 from executor.journal import InMemoryJournal
 from executor.spec import Design
-from executor.tests.builders import (
-    LoopClock,
-    make_block,
-    make_connection,
-    make_design,
-    run_in_virtual_time,
-)
+from executor.tests.builders import make_block, make_connection, make_design
+from executor.tests.clocks import START, LoopClock, run_in_virtual_time
 from executor.tests.dataflow_runs import Run, failing, play
 
 # Ends from outside
@@ -167,7 +161,7 @@ def test_a_recorded_failure_further_down_cancels_what_had_started() -> None:
         RecordedEvent(
             Event(
                 "block.failed",
-                datetime(2025, 1, 1, tzinfo=UTC),
+                START,
                 "b",
                 None,
                 None,

@@ -151,8 +151,19 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(
     fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resolve_to(monkeypatch, [["93.184.216.34", "127.0.0.1"]])
-    with pytest.raises(EgressRefused, match=r"127\.0\.0\.1"):
+    with pytest.raises(EgressRefused, match="private or reserved"):
         await fetch("http://mixed.example/")
+
+
+async def test_which_address_was_refused_is_in_the_log_and_not_in_the_answer(
+    fetch: Fetch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    resolve_to(monkeypatch, [["10.1.2.3"]])
+    with pytest.raises(EgressRefused) as refused:
+        await fetch("http://inside.example/")
+    assert "10.1.2.3" not in str(refused.value)
+    assert "'inside.example'" in str(refused.value)
+    assert "10.1.2.3" in caplog.text
 
 
 async def test_the_connection_goes_to_the_address_that_was_checked(

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from executor.json_schema import MAX_SCHEMA_DEPTH, check_schema, validate_instance
+from executor.json_schema import validate_instance
+from executor.schema_check import MAX_SCHEMA_DEPTH, check_schema
 
 TICKET: dict[str, Any] = {
     "type": "object",

@@ -16,7 +16,7 @@ from executor.json_types import Json
 from executor.orchestrator import MAX_REPAIRS
 from executor.patterns import PATTERNS
 from executor.providers.contract import ModelAnswer, ModelRequest, TokenUsage
-from executor.tests.builders import LoopClock, run_in_virtual_time
+from executor.tests.clocks import LoopClock, run_in_virtual_time
 from executor.tests.models import Reply, ScriptedModels, Slow, Stalled, refused
 from executor.tests.pattern_runs import Result, assert_ended_by, run_sample
 from executor.tests.pattern_samples import SAMPLES, Sample, is_own_work, names_an_agent

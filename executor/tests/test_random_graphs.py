@@ -17,14 +17,8 @@ from executor.errors import InvalidDesign, ProviderFailed
 from executor.journal import InMemoryJournal
 from executor.results import ExecutionResult
 from executor.spec import Block, Connection, Design
-from executor.tests.builders import (
-    LoopClock,
-    make_agent,
-    make_block,
-    make_connection,
-    make_design,
-    run_in_virtual_time,
-)
+from executor.tests.builders import make_agent, make_block, make_connection, make_design
+from executor.tests.clocks import LoopClock, run_in_virtual_time
 from executor.tests.scripted import ScriptedCaller
 
 BATCHES, DESIGNS_IN_A_BATCH = 20, 100

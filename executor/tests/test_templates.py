@@ -5,11 +5,20 @@ from typing import Any
 import pytest
 
 from executor.errors import BlockFailed
-from executor.templates import MAX_FILLED, InputName, OutputName, fill, names_in, parse_name
+from executor.providers.accounts import OFFLINE
+from executor.providers.registry import ProviderRegistry
+from executor.run import run_design
+from executor.templates import MAX_FILLED, Filling, InputName, OutputName, names_in, parse_name
+from executor.tests.builders import make_agent, make_block, make_design
 
 
 def filled(text: str, input_data: dict[str, Any] | None = None, **outputs: Any) -> str:
     return fill(text, input_data=input_data or {}, block_outputs=outputs)[0]
+
+
+def fill(text: str, *, input_data: dict[str, Any], block_outputs: dict[str, Any]) -> tuple[str, list[str]]:
+    filling = Filling(input_data=input_data, block_outputs=block_outputs)
+    return filling.fill(text), list(filling.missing)
 
 
 def test_input_and_outputs_are_put_in() -> None:
@@ -89,7 +98,24 @@ def test_hostile_braces_are_read_in_one_pass() -> None:
 def test_a_short_template_cannot_grow_without_bound() -> None:
     data = {"a": "x" * 100_000}
     assert len(filled("{{input.a}}" * 20, data)) == MAX_FILLED
-    with pytest.raises(BlockFailed, match=r"grows beyond 2000000 characters .* at \{\{input\.a\}\}"):
+    with pytest.raises(BlockFailed, match=r"More than 2000000 characters .* at \{\{input\.a\}\}"):
         filled("{{input.a}}" * 400, data)
     with pytest.raises(BlockFailed):
         filled("{{input.a}}" * 400, {"a": ["x" * 100_000]})
+
+
+def test_all_texts_of_a_block_share_the_bound() -> None:
+    filling = Filling(input_data={"a": "x" * 100_000}, block_outputs={})
+    for _ in range(20):
+        filling.fill("{{input.a}}")
+    with pytest.raises(BlockFailed):
+        filling.fill("{{input.a}}")
+
+
+async def test_a_block_whose_prompts_grow_beyond_the_bound_together_fails_and_says_why() -> None:
+    data: dict[str, Any] = {"a": "x" * 150_000}
+    agents = [make_agent(f"a{number}", system_prompt="{{input.a}}") for number in range(14)]
+    design = make_design([make_block("b", agents=agents)])
+    result = await run_design(design, data, models=ProviderRegistry([OFFLINE]))
+    assert result.failure is not None
+    assert "characters would be put into this block's task and system prompts" in result.failure.message

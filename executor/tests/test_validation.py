@@ -9,6 +9,7 @@ import pytest
 
 from executor.budget import Limits
 from executor.providers.contract import Model, Price
+from executor.schema_validator import count_work
 from executor.spec import Block, Connection, Design
 from executor.template_names import can_exist
 from executor.tests.builders import make_agent, make_block, make_connection, make_design
@@ -200,6 +201,7 @@ CLOSED: dict[str, Any] = {"additionalProperties": False}
     ],
 )
 def test_whether_a_name_can_exist_under_a_schema(schema: dict[str, Any], path: str, possible: bool) -> None:
+    count_work()
     assert can_exist(schema, tuple(path.split("."))) is possible
 
 

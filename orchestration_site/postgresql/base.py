@@ -1,38 +1,33 @@
-"""Django's PostgreSQL backend with a pool that hands out no connection which the server has closed meanwhile.
+"""Django's PostgreSQL backend over a pool that knows when the server is away: what settings name as the engine."""
 
-After a restart of the server every connection that lay in the pool is dead. The pool would hand them out one by one,
-and each would fail a request, a heartbeat or a commit long after the server is back.
-"""
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-import select
-from typing import Any
-
+from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from psycopg import Connection
+
+from orchestration_site.postgresql.pool import PromptPool
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """What settings name as `orchestration_site.postgresql`."""
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        connection = super().get_new_connection(conn_params)
-        pool = self.pool
-        if pool is None:
-            return connection
-        for _ in range(pool.max_size):
-            if not _is_closed_by_server(connection):
-                break
-            connection.close()
-            pool.putconn(connection)  # which has a new one made in its place
-            connection = super().get_new_connection(conn_params)
-        return connection
+    _connection_pools: ClassVar[dict[str, PromptPool]]
+    _configure_connection: Callable[[Any], bool]
 
-
-def _is_closed_by_server(connection: Connection) -> bool:
-    """Whether there is something to be read where nothing was asked: a server's last words, or the end.
-
-    It costs no round trip. What else a server may say by itself (a setting has changed) costs a new connection.
-    """
-    waiting = select.poll()
-    waiting.register(connection.pgconn.socket, select.POLLIN)
-    return bool(waiting.poll(0))
+    @property
+    def pool(self) -> PromptPool | None:
+        """The pool of this database, as Django's own property makes it, but of another class."""
+        options = self.settings_dict["OPTIONS"].get("pool")
+        if self.alias == NO_DB_ALIAS or not options:
+            return None
+        if self.alias not in self._connection_pools:
+            pool = PromptPool(
+                kwargs=self.get_connection_params() | {"autocommit": True},  # Django sets it later on
+                open=False,
+                configure=self._configure_connection,
+                **options,
+            )
+            # Of several threads that come here at once, the first one's pool is everybody's.
+            self._connection_pools.setdefault(self.alias, pool)
+        return self._connection_pools[self.alias]

@@ -108,9 +108,8 @@ def private_environment(folder: Path, /, **variables: object) -> dict[str, str]:
 def commands_of_roles(port: int) -> dict[str, list[str]]:
     """What `make web`, `make worker` and `make beat` run."""
     celery = [str(BIN / "celery"), "-A", "orchestration_site"]
-    uvicorn = [str(BIN / "uvicorn"), "orchestration_site.asgi:application", "--host", "127.0.0.1", "--port", str(port)]
     return {
-        "web": [*uvicorn, "--lifespan", "off", "--no-server-header", "--no-access-log"],
+        "web": [*MANAGE, "web", "--host", "127.0.0.1", "--port", str(port)],
         "worker": [*celery, "worker", "-P", "threads", "--without-gossip", "--without-mingle"],
         "beat": [*celery, "beat"],
     }

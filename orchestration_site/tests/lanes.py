@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration_site.environment import BASE_DIR
-from orchestration_site.proving.servers import ServerMissing, create_database, find_redis, run_postgres
+from orchestration_site.proving.rabbitmq import find_rabbitmq
+from orchestration_site.proving.servers import (
+    ServerMissing,
+    create_database,
+    find_postgres,
+    find_redis,
+    run_postgres,
+)
 
 Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
@@ -63,6 +70,22 @@ def distributed_servers() -> Iterator[Mapping[str, str]]:
         yield {"TEST_POSTGRES_URL": url, "DATABASE_URL": create_database(url, "lane")}
 
 
+@contextlib.contextmanager
+def killed_servers() -> Iterator[Mapping[str, str]]:
+    """Tests of durability start servers of their own, to kill them. Raises `ServerMissing`."""
+    find_postgres()
+    find_redis()
+    yield {}
+
+
+@contextlib.contextmanager
+def killed_rabbitmq() -> Iterator[Mapping[str, str]]:
+    """The same, where the machine has a RabbitMQ. Raises `ServerMissing`."""
+    find_rabbitmq()
+    with killed_servers():
+        yield {}
+
+
 @dataclass(frozen=True)
 class Lane:
     """Commands that run in `parallel` at a time; `servers` gives the variables that they need, while they run."""
@@ -84,7 +107,10 @@ class Outcome:
 
 APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
 #: Tests of the source and the documents, which need no database: they run once, in the static lane.
-RULES = tuple(f"orchestration_site/tests/test_{name}.py" for name in ("rules", "documents", "original_map"))
+RULES = tuple(
+    f"orchestration_site/tests/test_{name}.py" for name in ("rules", "documents", "original_map", "guarantees")
+)
+ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 NO_RULES = tuple(f"--ignore={path}" for path in RULES)
 
 LANES = (
@@ -115,6 +141,13 @@ LANES = (
         (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability", *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
+    Lane(
+        "durability",
+        180,
+        (run_pytest(*TWO_CORES, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
+        servers=killed_servers,
+    ),
+    Lane("durability-rabbitmq", 90, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )
 
 
@@ -201,12 +234,12 @@ def end_group(running: subprocess.Popen[str]) -> None:
 
 
 def table_of(outcomes: Sequence[Outcome]) -> list[str]:
-    rows = [f"{'lane':<18}{'seconds':>8}{'tests':>8}  result"]
-    rows += [f"{o.lane.name:<18}{o.seconds:>8.0f}{o.tests:>8}  {o.result}" for o in outcomes]
+    rows = [f"{'lane':<20}{'seconds':>8}{'tests':>8}  result"]
+    rows += [f"{o.lane.name:<20}{o.seconds:>8.0f}{o.tests:>8}  {o.result}" for o in outcomes]
     seconds, tests = sum(o.seconds for o in outcomes), sum(o.tests for o in outcomes)
     bad = [o for o in outcomes if not o.result.startswith("passed")]
     verdict = "every lane passed" if not bad else ", ".join(f"{o.lane.name} {o.result.split(':')[0]}" for o in bad)
-    return [*rows, f"{'in all':<18}{seconds:>8.0f}{tests:>8}  {verdict}"]
+    return [*rows, f"{'in all':<20}{seconds:>8.0f}{tests:>8}  {verdict}"]
 
 
 def words_of(command: Command) -> str:

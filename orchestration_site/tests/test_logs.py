@@ -108,3 +108,14 @@ def test_the_libraries_speak_at_debug_only() -> None:
 
     assert {quiet[name]["level"] for name in ("celery", "kombu", "uvicorn.error")} == {"WARNING"}
     assert loud["celery"]["level"] == "DEBUG"
+
+
+def test_a_channel_layer_that_is_away_is_one_line_a_second_and_no_traceback() -> None:
+    (name,) = logging_configuration("INFO", terminal=False)["loggers"]["channels_redis.pubsub"]["filters"]
+    error = ConnectionError("refused %s")
+    record = logging.LogRecord(
+        "channels_redis.pubsub", logging.ERROR, "pubsub.py", 1, "In %s", ("task",), (type(error), error, None)
+    )
+
+    assert logging_configuration("INFO", terminal=False)["filters"][name]["()"]().filter(record)
+    assert (record.getMessage(), record.exc_info) == ("In task: ConnectionError: refused %s", None)

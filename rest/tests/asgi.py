@@ -11,9 +11,10 @@ STARTUP_SECONDS = 20
 
 
 @contextmanager
-def serve(app: Any) -> Iterator[int]:
-    """Serves the application on a free port of loopback, and gives the port."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off"))
+def serve(app: Any, **options: Any) -> Iterator[int]:
+    """Serves the application on a free port of loopback, and gives the port. `options` are uvicorn's."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off", **options)
+    server = uvicorn.Server(config)
     started = threading.Event()
     original = server.startup
 

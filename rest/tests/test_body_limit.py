@@ -1,5 +1,7 @@
 """A body that is too large is refused while it streams in, over a real socket."""
 
+import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ from rest.request_id import RequestIdMiddleware, current_request_id
 from rest.tests.asgi import serve
 
 LIMIT = 64 * 1024
+#: Of a test that does not wait for it.
+SECONDS = 60
+BRIEFLY = 0.3
 
 
 class Recorder:
@@ -47,7 +52,7 @@ def app() -> Recorder:
 
 @pytest.fixture(scope="module")
 def port(app: Recorder) -> Iterator[int]:
-    with serve(RequestIdMiddleware(BodyLimitMiddleware(app, max_bytes=LIMIT))) as port:
+    with serve(RequestIdMiddleware(BodyLimitMiddleware(app, max_bytes=LIMIT, max_seconds=SECONDS))) as port:
         yield port
 
 
@@ -136,7 +141,7 @@ async def test_a_content_length_that_lies_does_not_help() -> None:
         sent.append(message)
 
     scope: Any = {"type": "http", "headers": [(b"content-length", b"10")]}
-    await BodyLimitMiddleware(app, max_bytes=LIMIT)(scope, receive, send)
+    await BodyLimitMiddleware(app, max_bytes=LIMIT, max_seconds=SECONDS)(scope, receive, send)
     assert sent[0]["status"] == 413
     assert app.calls == 0
 
@@ -152,8 +157,61 @@ async def test_who_goes_away_in_the_middle_of_a_body_reaches_no_application() ->
         raise AssertionError("nobody is there to hear it")
 
     scope: Any = {"type": "http", "headers": []}
-    await BodyLimitMiddleware(app, max_bytes=LIMIT)(scope, receive, send)
+    await BodyLimitMiddleware(app, max_bytes=LIMIT, max_seconds=SECONDS)(scope, receive, send)
     assert app.calls == 0
+
+
+@pytest.fixture(scope="module")
+def impatient_port(app: Recorder) -> Iterator[int]:
+    with serve(RequestIdMiddleware(BodyLimitMiddleware(app, max_bytes=LIMIT, max_seconds=BRIEFLY))) as port:
+        yield port
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"Content-Length: 1000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n"],
+    ids=["of a declared length", "chunked"],
+)
+def test_a_body_that_trickles_is_a_408_and_the_connection_is_closed(
+    impatient_port: int, app: Recorder, head: bytes
+) -> None:
+    before = app.calls
+    with socket.create_connection(("127.0.0.1", impatient_port), timeout=20) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + head)
+        received = trickle(connection)
+    answer, _, body = received.partition(b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer.lower()
+    assert json.loads(body)["type"] == "/problems/body-too-slow"
+    assert app.calls == before
+
+
+def test_a_body_that_never_begins_is_a_408(impatient_port: int) -> None:
+    received = exchange(impatient_port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_answer_may_take_longer_than_a_body(app: Recorder) -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(3 * BRIEFLY)
+        await app(scope, receive, send)
+
+    with serve(BodyLimitMiddleware(slow, max_bytes=LIMIT, max_seconds=BRIEFLY)) as port:
+        assert httpx.post(f"http://127.0.0.1:{port}/", content=b"x").status_code == 200
+
+
+def trickle(connection: socket.socket) -> bytes:
+    """What the server sends, up to its end of the connection, to a client that goes on with a byte now and then."""
+    received = b""
+    connection.settimeout(BRIEFLY / 10)
+    with contextlib.suppress(ConnectionError):
+        while True:
+            connection.sendall(b"x")
+            with contextlib.suppress(TimeoutError):
+                if not (data := connection.recv(65_536)):
+                    break
+                received += data
+    return received
 
 
 def test_a_sane_request_id_is_kept(port: int) -> None:

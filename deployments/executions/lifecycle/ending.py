@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -53,15 +53,18 @@ def cancel_queued_of_deployment(*, deployment_id: UUID, by: str) -> int:
 
 
 def reap() -> int:
-    """End or requeue the executions whose lease is over, and end what waited past its deadline; how many these were.
+    """End or requeue the executions whose lease is over, and end what waits in vain; how many these were.
 
+    In vain waits what is past its deadline, and what its worker gave back before it heard that it was to be cancelled.
     Every worker does this about once a second. Each row is a transaction of its own, and one that another worker is at
     is left to it.
     """
     lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
-    late = ExecutionLog.objects.filter(status=ExecutionLog.Status.QUEUED, deadline_at__lte=Now())
+    in_vain = ExecutionLog.objects.filter(
+        Q(deadline_at__lte=Now()) | Q(cancel_requested_at__isnull=False), status=ExecutionLog.Status.QUEUED
+    )
     reaped = 0
-    for overdue in (lost, late):
+    for overdue in (lost, in_vain):
         for execution_id in list(overdue.values_list("id", flat=True)[:REAPED_AT_ONCE]):
             with transaction.atomic():
                 reaped += _reap_locked(overdue.filter(id=execution_id))

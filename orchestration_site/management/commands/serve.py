@@ -13,6 +13,7 @@ from deployments.executions.lifecycle import end_leases_of
 from deployments.executions.worker import current_worker
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.celery import app
+from orchestration_site.closing_protocol import CLOSE_SECONDS
 from orchestration_site.data_folder import DataFolderInUse, hold_data_folder
 from orchestration_site.embedded_server import EmbeddedServer
 from orchestration_site.first_visit import (
@@ -20,7 +21,7 @@ from orchestration_site.first_visit import (
     apply_migrations,
     make_first_visit,
 )
-from orchestration_site.listening import CannotListen, base_url, bind_listener
+from orchestration_site.listening import CannotListen, abort_unread, base_url, bind_listener
 from orchestration_site.web import build_application
 from orchestration_site.welcome import welcome_lines
 
@@ -45,6 +46,7 @@ class Command(BaseCommand):
     def _serve(self) -> bool:
         environment = settings.ENVIRONMENT
         listener = bind_listener(environment.host, environment.port)
+        abort_unread(listener, environment.live_stall_seconds + CLOSE_SECONDS)
         first_visit = _prepare()
         server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it

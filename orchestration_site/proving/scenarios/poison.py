@@ -91,10 +91,10 @@ class DrainedOften(Scenario):
     """One long call, whose worker is told to stop again and again, with hardly any grace."""
 
     name: ClassVar = "drained-often"
-    shows: ClassVar = "An execution outlasts the grace of more workers than it may lose: a drain is no loss."
+    shows: ClassVar = "An execution outlasts the grace of as many workers as it must not lose: a drain is no loss."
     targets: ClassVar = frozenset({EMBEDDED, DISTRIBUTED, RABBITMQ})
 
-    drains: int = MAX_LOSSES + 1
+    drains: int = MAX_LOSSES
     resumed_within: float = 15.0
     ended_within: float = 60.0
 

@@ -10,8 +10,8 @@ from orchestration_site.proving.stack import DISTRIBUTED, EMBEDDED, RABBITMQ, St
 
 #: A lease is still many times what a worker that has hardly any of the machine needs between two heartbeats.
 SHORT = {
-    "LEASE_SECONDS": 5,
-    "HEARTBEAT_SECONDS": 1,
+    "LEASE_SECONDS": 4,
+    "HEARTBEAT_SECONDS": 0.8,
     "SWEEP_SECONDS": 0.3,
     "REDISPATCH_SECONDS": 2,
     "DRAIN_SECONDS": 15,
