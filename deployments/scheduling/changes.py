@@ -61,7 +61,9 @@ def resume_schedule(*, schedule: ScheduleConfig, by: str, catch_up: str | None) 
         if not resumed.update(paused_at=None, paused_by="", paused_reason="", updated_at=now):
             return _read(schedule.id)
         current = _read(schedule.id)
-        held_back = _held_back(current, since=before.paused_at or now, now=now, catch_up=catch_up)
+        # An edit meanwhile begins anew: the times before it are no longer the schedule's.
+        since = max(before.paused_at or now, before.in_force_since or now)
+        held_back = _held_back(current, since=since, now=now, catch_up=catch_up)
         schedule_deployment(schedule=current, after=held_back[0] - _MICROSECOND if held_back else now)
         if held_back:
             _fire_held_back(current, catch_up)

@@ -38,7 +38,7 @@ def paused_since(moment: datetime, **fields: Any) -> ScheduleConfig:
     schedule = make_schedule(after=moment, **fields)
     paused = pause_schedule(schedule=schedule, by="user:ann", reason="")
     ExecutionLog.objects.all().delete()
-    ScheduleConfig.objects.filter(id=schedule.id).update(paused_at=moment)
+    ScheduleConfig.objects.filter(id=schedule.id).update(paused_at=moment, in_force_since=moment)
     paused.refresh_from_db()
     return paused
 
@@ -124,9 +124,19 @@ class TestResuming:
         resume_schedule(schedule=schedule, by="user:ann", catch_up="all")
         assert 3 <= len(times(schedule)) <= 4
 
+    def test_what_was_edited_meanwhile_is_caught_up_from_the_edit_on(self) -> None:
+        schedule = paused_since(this_minute() - 30 * MINUTE, interval_seconds=600)
+        edited = DeploymentChanges(schedule={"interval_seconds": 1})
+        update_deployment(deployment_id=schedule.deployment_id, changes=edited, by="user:bob")
+        began = timezone.now()
+        resume_schedule(schedule=schedule, by="user:ann", catch_up="all")
+        assert all(time is not None and time > began - MINUTE for time in times(schedule))
+        assert len(times(schedule)) < 60
+
     def test_of_a_long_pause_a_hundred_times_are_caught_up(self) -> None:
         schedule = paused_since(timezone.now(), interval_seconds=1, catch_up_window_seconds=604_800)
-        ScheduleConfig.objects.update(paused_at=timezone.now() - timedelta(days=6))
+        long_ago = timezone.now() - timedelta(days=6)
+        ScheduleConfig.objects.update(paused_at=long_ago, in_force_since=long_ago)
         resumed = resume_schedule(schedule=schedule, by="user:ann", catch_up="all")
         assert 100 <= len(times(schedule)) <= 105  # and the seconds that this has taken
         assert resumed.next_occurrence_at is not None
@@ -208,6 +218,17 @@ class TestWhatWasPreviewedFires:
                 with patch("deployments.scheduling.firing.timezone.now", return_value=moment):
                     assert fire_due() == fired
         assert times(schedule) == [run.utc for run in runs]
+
+
+@pytest.mark.django_db
+def test_a_row_that_cannot_be_evaluated_is_previewed_with_the_reason() -> None:
+    schedule = make_schedule(cron_expression="0 9 * * *")
+    for name, value in (("timezone", "Mars/Olympus"), ("cron_expression", "5-7")):
+        ScheduleConfig.objects.update(**{name: value})
+        schedule.refresh_from_db()
+        preview = preview_schedule(schedule, count=5, after=timezone.now())
+        assert list(preview.runs) == []
+        assert f"/{name}" in [problem.pointer for problem in preview.problems]
 
 
 @pytest.mark.django_db(transaction=True)

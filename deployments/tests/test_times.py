@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deployments.scheduling.cron import parse_cron
 from deployments.scheduling.errors import InvalidSchedule
-from deployments.scheduling.times import EPOCH, Timetable
+from deployments.scheduling.times import EPOCH, Timetable, _in_elapsed_time
 from deployments.scheduling.validation import ScheduleFields
 from deployments.tests.clock_walk import WrittenCron, crons, walk
 
@@ -116,6 +116,11 @@ class TestClocks:
             "06 02:00 +1030",
             "06 04:00 +1030",
         ]
+
+    def test_a_second_showing_is_not_lost_where_nothing_comes_after_it(self) -> None:
+        last = datetime.fromisoformat("2025-10-26T02:30")
+        found = [occurrence.at.hour for occurrence in _in_elapsed_time(iter([last]), ZoneInfo("Europe/Paris"))]
+        assert found == [0, 1]
 
     def test_what_a_change_of_the_clocks_does_is_said(self) -> None:
         def changes(cron: str, first: datetime) -> list[str | None]:
@@ -240,6 +245,13 @@ class TestJitter:
         times = replace(timetable("0 9 * * *", jitter_seconds=600), seed=SCHEDULE_ID)
         delays = [(times.fires_at(time) - time).total_seconds() for time in islice(times.after(NOW), 3)]
         assert delays == [53.839311, 399.82347, 285.781572]
+
+    def test_nothing_fires_after_the_end(self) -> None:
+        nine = NOW.replace(hour=9) + DAY
+        for left in (timedelta(0), 10 * SECOND):
+            times = timetable("0 9 * * *", jitter_seconds=3600, end_at=nine + left)
+            fires = [replace(times, seed=number).fires_at(nine) for number in range(100)]
+            assert nine <= min(fires) <= max(fires) <= nine + left
 
     def test_it_spreads_schedules_and_occurrences(self) -> None:
         times = timetable("0 9 * * *", jitter_seconds=3600)
