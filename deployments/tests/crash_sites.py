@@ -22,7 +22,7 @@ Servers = tuple[str, str]
 PERIODS = {
     "LEASE_SECONDS": 2.5,
     "HEARTBEAT_SECONDS": 0.4,
-    "SWEEP_SECONDS": 0.2,
+    "SWEEP_SECONDS": 0.4,
     "REDISPATCH_SECONDS": 1.5,
     "DRAIN_SECONDS": 0.2,
     "LOG_LEVEL": "WARNING",

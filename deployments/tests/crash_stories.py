@@ -322,19 +322,21 @@ class Firing(Story):
         self._path = f"/api/deployments/{self.stand.deployment_at(SINGLE)['id']}"
 
     def act(self) -> None:
-        call = Call(SINGLE, is_scheduled=True)
-        begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
-        once = {
-            "interval_seconds": 1,
-            "start_at": begin.isoformat(),
-            "end_at": (begin + timedelta(seconds=1)).isoformat(),
-        }
-        schedule = {"enabled": True, **once, "overlap": "allow", "input_data": call.input_data}
-        self.stand.insist("PUT", self._path, json={"schedule": schedule}).raise_for_status()
-        self.calls = [call]
+        self.calls = [Call(SINGLE, is_scheduled=True)]
+        eventually(lambda: self._schedule(self.calls[0]) is not None, "the schedule's time is still to come")
 
     def recover(self) -> None:
         """Nobody waits for an answer."""
+
+    def _schedule(self, call: Call) -> str | None:
+        """When it is to run; None when the machine was so busy that its time was over before it was stored."""
+        begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+        end = begin + timedelta(seconds=1)
+        once = {"interval_seconds": 1, "start_at": begin.isoformat(), "end_at": end.isoformat()}
+        schedule = {"enabled": True, **once, "overlap": "allow", "input_data": call.input_data}
+        stored = self.stand.insist("PUT", self._path, json={"schedule": schedule}).raise_for_status()
+        next_run_at: str | None = stored.json()["schedule"]["next_run_at"]
+        return next_run_at
 
 
 class Unrunnable(Story):
