@@ -30,6 +30,15 @@ def broker(url: str) -> str:
     return url or "inprocess://"
 
 
+def broker_options(url: str) -> dict[str, Any]:
+    """How Celery talks to the broker. A Redis that takes a message and says nothing counts as away after seconds.
+
+    Without that, whoever publishes would wait for as long as its system takes the connection to be alive. RabbitMQ's
+    client has such limits of its own.
+    """
+    return {**REDIS_TIMEOUTS, "socket_keepalive": True} if url.startswith(("redis://", "rediss://")) else {}
+
+
 def channel_layers(url: str) -> dict[str, Any]:
     """The channel layer for live progress.
 

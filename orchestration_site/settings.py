@@ -137,6 +137,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 }
 
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
+CELERY_BROKER_TRANSPORT_OPTIONS = factories.broker_options(ENVIRONMENT.broker_url)
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker outlasts any outage
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TASK_IGNORE_RESULT = True

@@ -1,14 +1,18 @@
 """What the factories of the settings make of their URLs."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Barrier
 from typing import Any, cast
 
 import pytest
+from celery import Celery
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.db.utils import ConnectionHandler
+from kombu.exceptions import OperationalError as BrokerError
 from pytest_django import DjangoDbBlocker
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -22,10 +26,9 @@ def test_a_redis_is_given_two_seconds_to_connect_and_to_answer() -> None:
     assert host == {"address": "redis://one:6379/0", "socket_connect_timeout": 2, "socket_timeout": 2}
 
 
-async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+@asynccontextmanager
+async def hanging_server() -> AsyncIterator[str]:
+    """The URL of a Redis that takes connections and says nothing."""
     gone = asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -33,18 +36,37 @@ async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers
         writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    config: dict[str, Any] = factories.channel_layers(url)["default"]["CONFIG"]
-    layer = RedisPubSubChannelLayer(**config)
     try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    finally:
+        gone.set()
+        server.close()
+
+
+async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+    async with hanging_server() as url:
+        config: dict[str, Any] = factories.channel_layers(url)["default"]["CONFIG"]
+        layer = RedisPubSubChannelLayer(**config)
         async with asyncio.timeout(3):
             for ask in (layer.group_send("group", {"type": "event"}), layer.new_channel()):
                 with pytest.raises(RedisTimeoutError):
                     await ask
-    finally:
-        gone.set()
         await layer.flush()
-        server.close()
+
+
+async def test_a_broker_that_takes_connections_and_says_nothing_fails_who_publishes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+    async with hanging_server() as url:
+        app = Celery(broker=url)
+        app.conf.broker_transport_options = factories.broker_options(url)
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerError):
+                await asyncio.to_thread(app.send_task, "any", retry=False, ignore_result=True)
 
 
 @pytest.mark.distributed
