@@ -19,7 +19,7 @@ def database(url: str, *, data_dir: Path, pool: int) -> dict[str, Any]:
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     settings["OPTIONS"] = settings.get("OPTIONS", {}) | {
         # The pool tries to reconnect ever more rarely, until its timeout: then whoever asks makes it try at once.
-        "pool": {"min_size": 1, "max_size": pool, "timeout": 10, "reconnect_timeout": 5},
+        "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 5},
         "connect_timeout": 5,
     }
     return settings

@@ -2,23 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
-from threading import Barrier
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from celery import Celery
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from django.db.utils import ConnectionHandler
 from kombu.exceptions import OperationalError as BrokerError
-from pytest_django import DjangoDbBlocker
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestration_site import factories
-from orchestration_site.postgresql.base import DatabaseWrapper
-from orchestration_site.proving.servers import PostgresServer, run_server
 
 
 def test_a_redis_is_given_two_seconds_to_connect_and_to_answer() -> None:
@@ -67,34 +60,3 @@ async def test_a_broker_that_takes_connections_and_says_nothing_fails_who_publis
         async with asyncio.timeout(10):
             with pytest.raises(BrokerError):
                 await asyncio.to_thread(app.send_task, "any", retry=False, ignore_result=True)
-
-
-@pytest.mark.distributed
-def test_after_a_restart_of_postgresql_no_query_meets_a_connection_from_before(
-    tmp_path: Path, django_db_blocker: DjangoDbBlocker
-) -> None:
-    """Without that, each of the pool's connections would fail a query first."""
-    at_once = 4
-    with run_server(PostgresServer) as server:
-        databases = {"default": factories.database(f"{server.url}/postgres", data_dir=tmp_path, pool=at_once)}
-        handler = ConnectionHandler(databases)
-        all_connected = Barrier(at_once)
-
-        def query(_: int) -> int:
-            connection = handler["default"]
-            try:
-                with connection.cursor() as cursor:
-                    all_connected.wait(30)
-                    cursor.execute("SELECT pg_backend_pid()")
-                    return int(cursor.fetchone()[0])
-            finally:
-                connection.close()
-
-        with django_db_blocker.unblock(), ThreadPoolExecutor(at_once) as threads:
-            before = set(threads.map(query, range(at_once)))
-            server.crash()
-            server.start()
-            after = set(threads.map(query, range(at_once)))
-        cast(DatabaseWrapper, handler["default"]).close_pool()
-    assert len(before) == len(after) == at_once
-    assert not before & after
