@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 
 from orchestration_site import inprocess_broker
 
@@ -20,6 +20,23 @@ inprocess_broker.register()
 app = Celery("orchestration")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["deployments"])
+
+
+class SmallWindow(bootsteps.StartStopStep):
+    """A worker holds few messages that it has not begun with, however many executions it may run at once.
+
+    The broker gives those to nobody else: behind a worker that is full or stands still they would wait until the
+    dispatch sweep sends them again. A message is acknowledged as soon as a thread is free, so few are enough.
+    """
+
+    MESSAGES = 4
+
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        parent.initial_prefetch_count = min(parent.initial_prefetch_count, self.MESSAGES)
+        super().__init__(parent, **kwargs)
+
+
+app.steps["consumer"].add(SmallWindow)
 
 
 @signals.setup_logging.connect

@@ -17,6 +17,7 @@ POSTGRES_OPTIONS: dict[str, Any] = {
     # for: the server ends its session.
     "options": "-c idle_in_transaction_session_timeout=30s",
 }
+BROKER_TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 10}
 REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 
 
@@ -50,7 +51,7 @@ def broker_options(url: str) -> dict[str, Any]:
     """
     if not url.startswith(("redis://", "rediss://")):
         return {}
-    return {"socket_connect_timeout": 5, "socket_timeout": 10, "socket_keepalive": True}
+    return BROKER_TIMEOUTS | {"socket_keepalive": True}
 
 
 def channel_layers(url: str) -> dict[str, Any]:

@@ -39,27 +39,30 @@ class Offered:
 
 
 class Callers:
-    """Calls one endpoint with `{"marker": …}`, asking not to wait for the result."""
+    """Calls one endpoint with `{"marker": …}`."""
 
     def __init__(self, client: SiteClient, path: str) -> None:
         self._client = client
         self._path = f"/api/deployed/{path}"
         self.offered = Offered()
 
-    async def offer(self, markers: Sequence[str], *, per_second: float) -> None:
-        """Make a call for each marker, so many a second whatever becomes of the others, until all are answered."""
+    async def offer(self, markers: Sequence[str], *, per_second: float, wait_seconds: int = 0) -> None:
+        """Make a call for each marker, so many a second whatever becomes of the others, until all are answered.
+
+        Each waits so long for its result, and is content with being accepted.
+        """
         began = time.monotonic()
         async with asyncio.TaskGroup() as calls:
             for number, marker in enumerate(markers):
                 await asyncio.sleep(max(0.0, began + number / per_second - time.monotonic()))
-                calls.create_task(self._call(marker))
+                calls.create_task(self._call(marker, wait_seconds))
 
-    async def _call(self, marker: str) -> None:
+    async def _call(self, marker: str, wait_seconds: int) -> None:
         give_up_at, tries = time.monotonic() + PATIENCE_SECONDS, 0
         while time.monotonic() < give_up_at:
             tries += 1
             began = time.monotonic()
-            answer = await self._send(marker)
+            answer = await self._send(marker, wait_seconds)
             if (execution_id := _execution_of(answer)) is not None:
                 self.offered.accepted[marker] = Accepted(marker, execution_id, time.monotonic() - began, tries)
                 return
@@ -69,8 +72,9 @@ class Callers:
             await asyncio.sleep(answer.retry_after or PAUSE_SECONDS)
         self.offered.refused.append(f"{marker} was not accepted in {PATIENCE_SECONDS:g} seconds")
 
-    async def _send(self, marker: str) -> Answer:
-        headers = {"Prefer": "respond-async", "Idempotency-Key": marker}
+    async def _send(self, marker: str, wait_seconds: int) -> Answer:
+        preference = f"wait={wait_seconds}" if wait_seconds else "respond-async"
+        headers = {"Prefer": preference, "Idempotency-Key": marker}
         answer = await self._client.send("POST", self._path, body={"marker": marker}, headers=headers)
         self.offered.answers[202 if _execution_of(answer) else answer.status] += 1
         if answer.status == 503 and answer.retry_after is None:

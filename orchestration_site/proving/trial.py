@@ -117,11 +117,14 @@ class Trial:
         """Names for so many executions more, by which the provider knows them."""
         return [f"{self._run}-{next(self._numbers)}" for _ in range(count)]
 
-    async def offer(self, markers: Sequence[str], *, per_second: float) -> None:
-        """Call the endpoint once for each marker, patiently, and return when all calls are accepted."""
+    async def offer(self, markers: Sequence[str], *, per_second: float, wait_seconds: int = 0) -> None:
+        """Call the endpoint once for each marker, patiently, and return when all calls are accepted.
+
+        Each waits so long for its result, and is content with being accepted.
+        """
         if self._callers is None:
             raise RuntimeError("Nothing is deployed yet.")
-        await self._callers.offer(markers, per_second=per_second)
+        await self._callers.offer(markers, per_second=per_second, wait_seconds=wait_seconds)
 
     def has_killed(self, what: str) -> None:
         """Note a kill, now."""

@@ -1,20 +1,17 @@
 """What the factories of the settings make of their URLs."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from threading import Barrier
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from celery import Celery
 from channels_redis.pubsub import RedisPubSubChannelLayer
-from django.db.utils import ConnectionHandler
-from pytest_django import DjangoDbBlocker
+from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from orchestration_site import factories
-from orchestration_site.postgresql.base import DatabaseWrapper
-from orchestration_site.proving.servers import PostgresServer, run_server
 
 
 def test_a_redis_is_given_two_seconds_to_connect_and_to_answer() -> None:
@@ -39,10 +36,9 @@ def test_a_session_that_idles_in_a_transaction_is_ended_by_the_server(tmp_path: 
     assert "idle_in_transaction_session_timeout=30s" in options["options"]
 
 
-async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+@asynccontextmanager
+async def hanging_server() -> AsyncIterator[str]:
+    """The URL of a Redis that takes connections and says nothing."""
     gone = asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,48 +46,34 @@ async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers
         writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    config: dict[str, Any] = factories.channel_layers(url)["default"]["CONFIG"]
-    layer = RedisPubSubChannelLayer(**config)
     try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    finally:
+        gone.set()
+        server.close()
+
+
+async def test_a_redis_that_takes_connections_and_says_nothing_fails_its_callers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(factories, "REDIS_TIMEOUTS", dict.fromkeys(factories.REDIS_TIMEOUTS, 0.2))
+    async with hanging_server() as url:
+        config: dict[str, Any] = factories.channel_layers(url)["default"]["CONFIG"]
+        layer = RedisPubSubChannelLayer(**config)
         async with asyncio.timeout(3):
             for ask in (layer.group_send("group", {"type": "event"}), layer.new_channel()):
                 with pytest.raises(RedisTimeoutError):
                     await ask
-    finally:
-        gone.set()
         await layer.flush()
-        server.close()
 
 
-@pytest.mark.distributed
-def test_after_a_restart_of_postgresql_no_query_meets_a_connection_from_before(
-    tmp_path: Path, django_db_blocker: DjangoDbBlocker
+async def test_a_broker_that_takes_connections_and_says_nothing_fails_who_publishes(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without that, each of the pool's connections would fail a query first."""
-    at_once = 4
-    with run_server(PostgresServer) as server:
-        databases = {
-            "default": factories.database(f"{server.url}/postgres", data_dir=tmp_path, pool=at_once, prepares=True)
-        }
-        handler = ConnectionHandler(databases)
-        all_connected = Barrier(at_once)
-
-        def query(_: int) -> int:
-            connection = handler["default"]
-            try:
-                with connection.cursor() as cursor:
-                    all_connected.wait(30)
-                    cursor.execute("SELECT pg_backend_pid()")
-                    return int(cursor.fetchone()[0])
-            finally:
-                connection.close()
-
-        with django_db_blocker.unblock(), ThreadPoolExecutor(at_once) as threads:
-            before = set(threads.map(query, range(at_once)))
-            server.crash()
-            server.start()
-            after = set(threads.map(query, range(at_once)))
-        cast(DatabaseWrapper, handler["default"]).close_pool()
-    assert len(before) == len(after) == at_once
-    assert not before & after
+    monkeypatch.setattr(factories, "BROKER_TIMEOUTS", dict.fromkeys(factories.BROKER_TIMEOUTS, 0.2))
+    async with hanging_server() as url:
+        app = Celery(broker=url)
+        app.conf.broker_transport_options = factories.broker_options(url)
+        async with asyncio.timeout(10):
+            with pytest.raises(BrokerError):
+                await asyncio.to_thread(app.send_task, "any", retry=False, ignore_result=True)

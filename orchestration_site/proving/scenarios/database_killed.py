@@ -12,10 +12,15 @@ from orchestration_site.proving.stack import DISTRIBUTED, RABBITMQ
 from orchestration_site.proving.trial import Trial
 from orchestration_site.proving.verdict import Promise, Verdict, few_repeated, none_failed, promises_of_all
 
+WAIT_SECONDS = 5
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseKilled(Scenario):
-    """`away_seconds` pass before it is started again; how long it then takes is its own affair."""
+    """`away_seconds` pass before it is started again; how long it then takes is its own affair.
+
+    Every third caller waits for its result.
+    """
 
     name: ClassVar = "database-killed"
     shows: ClassVar = "PostgreSQL is killed and started again under load: 503 with Retry-After meanwhile, nothing lost."
@@ -36,7 +41,7 @@ class DatabaseKilled(Scenario):
         outages: list[float] = []
         async with trial.progress():
             killing = asyncio.create_task(self._kill(trial, outages))
-            await trial.offer(trial.markers(self.executions), per_second=self.executions / seconds)
+            await self._offer(trial, self.executions / seconds)
             await killing
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
@@ -50,6 +55,13 @@ class DatabaseKilled(Scenario):
         ]
         remark = f"away for {max(outages):.1f} s at most; {trial.offered.answers[503]} answers were 503"
         return self.verdict(trial, findings, promises, [remark])
+
+    async def _offer(self, trial: Trial, per_second: float) -> None:
+        markers = trial.markers(self.executions)
+        waiting, others = markers[::3], [marker for place, marker in enumerate(markers) if place % 3]
+        async with asyncio.TaskGroup() as callers:
+            callers.create_task(trial.offer(waiting, per_second=per_second / 3, wait_seconds=WAIT_SECONDS))
+            callers.create_task(trial.offer(others, per_second=per_second * 2 / 3))
 
     async def _kill(self, trial: Trial, outages: list[float]) -> None:
         postgres = trial.stack.servers.postgres

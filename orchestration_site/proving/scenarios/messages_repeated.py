@@ -1,7 +1,7 @@
 """The broker delivers every message again and again: late, and out of order."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -80,12 +80,17 @@ class MessagesRepeated(Scenario):
             await asyncio.sleep(0.1)
 
     def _publish(self, trial: Trial, execution_ids: Sequence[str]) -> None:
-        app = Celery(broker=trial.stack.servers.broker_url)
         messages = [(execution_id, attempt) for execution_id in execution_ids for attempt in ATTEMPTS]
         trial.rng.shuffle(messages)
-        with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-            for execution_id, attempt in messages:
-                app.send_task(RUN_EXECUTION, args=[execution_id, attempt], producer=producer, ignore_result=True)
+        publish(trial.stack.servers.broker_url, messages)
+
+
+def publish(broker_url: str, messages: Iterable[tuple[str, int]]) -> None:
+    """Put messages about executions and their attempts into the broker, as the system itself does."""
+    app = Celery(broker=broker_url)
+    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
+        for execution_id, attempt in messages:
+            app.send_task(RUN_EXECUTION, args=[execution_id, attempt], producer=producer, ignore_result=True)
 
 
 def _with_attempts(records: Sequence[Record]) -> list[Record]:

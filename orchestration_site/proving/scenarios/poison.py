@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from deployments.executions.lifecycle import MAX_LOSSES
 from orchestration_site.proving.findings import Record
+from orchestration_site.proving.processes import Process
 from orchestration_site.proving.provider import ModelCall
 from orchestration_site.proving.scenarios.contract import Scenario
 from orchestration_site.proving.stack import DISTRIBUTED, EMBEDDED, RABBITMQ
@@ -88,13 +90,13 @@ class Poison(Scenario):
 
 @dataclass(frozen=True, kw_only=True)
 class DrainedOften(Scenario):
-    """One long call, whose worker is told to stop again and again, with hardly any grace."""
+    """One long call, whose worker is told to stop with hardly any grace, and then lost as often as one may be."""
 
     name: ClassVar = "drained-often"
-    shows: ClassVar = "An execution outlasts the grace of as many workers as it must not lose: a drain is no loss."
+    shows: ClassVar = "An execution outlasts the grace of its workers, and then loses two more: a drain is no loss."
     targets: ClassVar = frozenset({EMBEDDED, DISTRIBUTED, RABBITMQ})
 
-    drains: int = MAX_LOSSES
+    drains: int = 3
     resumed_within: float = 15.0
     ended_within: float = 60.0
 
@@ -103,35 +105,41 @@ class DrainedOften(Scenario):
         await trial.deploy()
         (marker,) = trial.markers(1)
         trial.provider.hold(2)
-        pauses: list[float] = []
+        losses = MAX_LOSSES - 1
         async with trial.progress():
             await trial.offer([marker], per_second=1)
-            for number in range(1, self.drains + 1):
-                await self._until_called(trial, marker, number)
-                await asyncio.to_thread(worker.stop)
-                ended_at = time.monotonic()
-                trial.has_killed(f"{worker.name} asked to stop")
-                worker.restart()
-                await asyncio.to_thread(trial.stack.wait_for, worker)
-                await self._until_called(trial, marker, number + 1)
-                pauses.append(time.monotonic() - ended_at)
+            await self._until_called(trial, marker, 1)
+            pauses = [await self._replace(trial, worker, marker, worker.stop) for _ in range(self.drains)]
+            for _ in range(losses):
+                await self._replace(trial, worker, marker, worker.kill)
             trial.provider.hold()
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
         (record,) = findings.records
-        wanted = {step: 1 + self.drains if step == 2 else 1 for step in range(1, BLOCKS + 1)}
+        wanted = {step: 1 + self.drains + losses if step == 2 else 1 for step in range(1, BLOCKS + 1)}
         calls = trial.provider.calls_of(marker)
         promises = [
             *promises_of_all(findings, within=self.ended_within),
             Promise("it completes", record.status == "completed", f"{record.status} {record.error_code or ''}"),
             Promise("each worker calls only what had no result", calls == wanted, f"{calls}"),
             Promise(
-                f"it is resumed within {self.resumed_within:g} s, not after its lease",
+                f"what is given back is resumed within {self.resumed_within:g} s, not after the lease",
                 max(pauses) <= self.resumed_within,
                 f"{max(pauses):.1f} s",
             ),
         ]
         return self.verdict(trial, findings, promises)
+
+    async def _replace(self, trial: Trial, worker: Process, marker: str, end: Callable[[], object]) -> float:
+        """End the worker and start it again; the seconds until it has made the call once more."""
+        times = trial.provider.calls_of(marker)[2]
+        await asyncio.to_thread(end)
+        ended_at = time.monotonic()
+        trial.has_killed(f"{worker.name} {'asked to stop' if end == worker.stop else 'killed'}")
+        worker.restart()
+        await asyncio.to_thread(trial.stack.wait_for, worker)
+        await self._until_called(trial, marker, times + 1)
+        return time.monotonic() - ended_at
 
     async def _until_called(self, trial: Trial, marker: str, times: int) -> None:
         await trial.until(

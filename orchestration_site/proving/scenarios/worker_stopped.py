@@ -2,10 +2,11 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from orchestration_site.proving.findings import Findings
+from orchestration_site.proving.findings import Record
 from orchestration_site.proving.processes import Process
 from orchestration_site.proving.scenarios.contract import Scenario
 from orchestration_site.proving.stack import DISTRIBUTED, EMBEDDED, RABBITMQ
@@ -18,7 +19,10 @@ GIVEN_UP = re.compile(r"Execution (\S+) (?:is not this worker's|was left while i
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStopped(Scenario):
-    """All `executions` run on the worker that is stopped, in the middle of their second call."""
+    """All `executions` run on the sleeper, in the middle of their second call.
+
+    It wakes while the other worker waits for their third: the rows are running then, and only the fence tells whose.
+    """
 
     name: ClassVar = "worker-stopped"
     shows: ClassVar = "A worker sleeps (SIGSTOP) past its lease, another takes over: when it wakes it writes nothing."
@@ -36,24 +40,30 @@ class WorkerStopped(Scenario):
             (successor,) = await trial.add_workers(1)
             sleeper.suspend()
             trial.has_killed(f"{sleeper.name} suspended")
-            await trial.until(
-                lambda: len(trial.provider.in_flight(successor.name)) == self.executions,
-                what="The other worker's turn",
-                within=self.taken_over_within,
-            )
-            trial.provider.hold()  # the sleeper's calls are answered too, while it cannot hear it
-            await trial.until_ended(self.ended_within)
-            before = await trial.find()
+            await self._until_called(trial, successor, 2)
+            trial.provider.hold(3)  # the second call is answered to both, and the sleeper cannot hear it yet
+            await self._until_called(trial, successor, 3)
+            before = await trial.records()
             await self._wake(trial, sleeper)
-            findings = await trial.find()
+            after = await trial.records()
+            trial.provider.hold()
+            await trial.until_ended(self.ended_within)
+        findings = await trial.find()
         promises = [
             *promises_of_all(findings, within=self.ended_within),
             none_failed(findings),
             few_repeated(findings, at_most=self.executions, why="the calls that the sleeper had begun"),
-            _nothing_written(before, findings),
-            _is_well(trial, sleeper),
+            _nothing_written(before, after),
+            _is_well(sleeper),
         ]
         return self.verdict(trial, findings, promises)
+
+    async def _until_called(self, trial: Trial, successor: Process, step: int) -> None:
+        await trial.until(
+            lambda: [call.step for call in trial.provider.in_flight(successor.name)] == [step] * self.executions,
+            what="The other worker's turn",
+            within=self.taken_over_within,
+        )
 
     async def _wake(self, trial: Trial, sleeper: Process) -> None:
         """Wake it, and wait until it has given up each of its executions."""
@@ -107,11 +117,12 @@ async def hold_all_in_second_call(trial: Trial, executions: int, worker: Process
     )
 
 
-def _nothing_written(before: Findings, after: Findings) -> Promise:
-    changed = [record for record, earlier in zip(after.records, before.records, strict=True) if record != earlier]
+def _nothing_written(before: Sequence[Record], after: Sequence[Record]) -> Promise:
+    earlier = {record.execution_id: record for record in before}
+    changed = [record for record in after if record != earlier.get(record.execution_id)]
     return Promise("what the sleeper still had is written nowhere", not changed, f"{len(changed)} changed")
 
 
-def _is_well(trial: Trial, sleeper: Process) -> Promise:
+def _is_well(sleeper: Process) -> Promise:
     status = sleeper.running.poll()
     return Promise("the sleeper itself is well", status is None, f"it ended with {status}" if status else "it runs on")

@@ -12,7 +12,7 @@ from orchestration_site.proving.stack import DISTRIBUTED, EMBEDDED, RABBITMQ, St
 SHORT = {
     "LEASE_SECONDS": 4,
     "HEARTBEAT_SECONDS": 0.8,
-    "SWEEP_SECONDS": 0.3,
+    "SWEEP_SECONDS": 0.1,
     "REDISPATCH_SECONDS": 2,
     "DRAIN_SECONDS": 15,
 }

@@ -8,7 +8,7 @@ from orchestration_site.proving.scenarios.broker_emptied import BrokerEmptied
 from orchestration_site.proving.scenarios.messages_repeated import MessagesRepeated
 from orchestration_site.proving.scenarios.worker_killed import WorkerKilled
 from orchestration_site.proving.stack import Stack
-from orchestration_site.proving.tests.trying import expect_kept
+from orchestration_site.proving.tests.trying import expect_few_messages_behind_a_worker_that_stands_still, expect_kept
 
 pytestmark = pytest.mark.durability
 
@@ -31,3 +31,7 @@ def test_a_broker_that_loses_all_messages_loses_no_execution(rabbitmq: Stack, pr
 
 def test_messages_that_come_again_late_and_in_any_order(rabbitmq: Stack, provider: ScriptedProvider) -> None:
     expect_kept(MessagesRepeated(executions=40), rabbitmq, provider)
+
+
+def test_a_worker_that_stands_still_keeps_few_messages_from_the_others(rabbitmq: Stack) -> None:
+    expect_few_messages_behind_a_worker_that_stands_still(rabbitmq)

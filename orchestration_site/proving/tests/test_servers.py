@@ -8,7 +8,7 @@ from orchestration_site.proving.scenarios.broker_emptied import BrokerEmptied
 from orchestration_site.proving.scenarios.database_killed import DatabaseAway, DatabaseKilled
 from orchestration_site.proving.scenarios.messages_repeated import MessagesRepeated
 from orchestration_site.proving.stack import Stack
-from orchestration_site.proving.tests.trying import expect_kept
+from orchestration_site.proving.tests.trying import expect_few_messages_behind_a_worker_that_stands_still, expect_kept
 
 pytestmark = pytest.mark.durability
 
@@ -35,3 +35,7 @@ def test_a_database_that_is_killed_five_times_loses_nothing(distributed: Stack, 
 
 def test_nor_one_that_is_away_for_longer_than_a_lease(distributed: Stack, provider: ScriptedProvider) -> None:
     expect_kept(DatabaseAway(executions=50, away_seconds=10, kill_every=3), distributed, provider)
+
+
+def test_a_worker_that_stands_still_keeps_few_messages_from_the_others(distributed: Stack) -> None:
+    expect_few_messages_behind_a_worker_that_stands_still(distributed)

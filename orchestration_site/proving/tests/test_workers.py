@@ -52,4 +52,4 @@ def test_workers_are_asked_to_stop_under_load(distributed: Stack, provider: Scri
 
 
 def test_a_drain_is_no_loss(distributed: Stack, provider: ScriptedProvider) -> None:
-    expect_kept(DrainedOften(), distributed, provider)
+    expect_kept(DrainedOften(drains=1), distributed, provider)
