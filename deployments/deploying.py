@@ -3,6 +3,8 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from deployments.models import Deployment, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment, unschedule_deployment
 from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.failing import SYSTEM
-from deployments.scheduling.firing import fire_due
+from deployments.scheduling.firing import fire_before_change
 from deployments.scheduling.validation import ScheduleFields, checked_schedule, input_problems
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.versions import freeze_version
@@ -96,7 +98,7 @@ def deploy_design(
             )
             if schedule is not None:
                 _write_schedule(deployment, schedule)
-                _reschedule(deployment)
+                _reschedule(deployment, after=timezone.now())
     except IntegrityError:
         # The unique index decides, for two that come at once as well.
         if Deployment.objects.by_endpoint(path).exists():
@@ -116,8 +118,8 @@ def update_deployment(
         # The update comes first: it takes the row's lock, so that what is read after it cannot change any more.
         _raise_revision(deployment_id, expected_revision)
         deployment: Deployment = Deployment.objects.select_related("design", "version").get(id=deployment_id)
-        if reschedules := changes.schedule is not UNSET or changes.status is not UNSET:
-            _fire_what_is_due(deployment)
+        reschedules = changes.schedule is not UNSET or changes.status is not UNSET
+        since = _fire_what_came_before(deployment) if reschedules else None
         if changes.version is not UNSET:
             deployment.version = _choose_version(deployment.design, changes.version, by)
             deployment.design_name = deployment.design.name
@@ -129,8 +131,8 @@ def update_deployment(
         deployment.save(
             update_fields=["version", "design_name", "status", "status_reason", "updated_at", *LIMIT_FIELDS]
         )
-        if reschedules:
-            _reschedule(deployment)
+        if since is not None:
+            _reschedule(deployment, after=since)
     return deployment
 
 
@@ -143,10 +145,14 @@ def undeploy(*, deployment_id: UUID, by: str, expected_revision: int | None = No
         # Executions before deployments: the order in which everyone takes these locks.
         cancel_queued_of_deployment(deployment_id=deployment_id, by=by)
         _raise_revision(deployment_id, expected_revision)
-        Deployment.objects.filter(id=deployment_id).update(deleted_at=timezone.now(), updated_at=timezone.now())
         for schedule in ScheduleConfig.objects.filter(deployment_id=deployment_id):
+            fire_before_change(schedule_id=schedule.id)
             ScheduleConfig.objects.filter(id=schedule.id).update(enabled=False)
             unschedule_deployment(schedule=schedule)
+        Deployment.objects.filter(id=deployment_id).update(deleted_at=timezone.now(), updated_at=timezone.now())
+        # And once more, without any lock, what this, a beat or a caller has queued since the first time.
+        again = partial(cancel_queued_of_deployment, deployment_id=deployment_id, by=by)
+        transaction.on_commit(again, robust=True)
 
 
 def _raise_revision(deployment_id: UUID, expected: int | None) -> None:
@@ -162,8 +168,9 @@ def _raise_revision(deployment_id: UUID, expected: int | None) -> None:
 def _choose_version(design: OrchestrationDesign, version: VersionChoice, by: str) -> DesignVersion:
     if version == "latest":
         return freeze_version(design=design, created_by=by)
-    # The design's lock, as for a new version: whoever deletes it meanwhile sees this deployment.
-    if not OrchestrationDesign.objects.live().select_for_update().filter(id=design.id).exists():
+    # The design's lock, as for a new version: whoever deletes it meanwhile sees this deployment. Executions that are
+    # just accepted, by a beat for one, need not wait for it.
+    if not OrchestrationDesign.objects.live().select_for_update(no_key=True).filter(id=design.id).exists():
         raise InvalidDesign([Problem("", "design_deleted", "This design was deleted in the meantime.")])
     chosen = DesignVersion.objects.filter(design=design, number=version).first()
     if chosen is None:
@@ -202,18 +209,18 @@ def _change_schedule(deployment: Deployment, changes: DeploymentChanges) -> None
         _check_input_of(current, deployment)
 
 
-def _fire_what_is_due(deployment: Deployment) -> None:
-    """A time that came before the change still belongs to the schedule as it was: it has its row, too."""
-    for schedule_id in ScheduleConfig.objects.filter(deployment=deployment).values_list("id", flat=True):
-        fire_due(schedule_id=schedule_id)
+def _fire_what_came_before(deployment: Deployment) -> datetime:
+    """A time that came before the change still belongs to the schedule as it was: it has its row, too. The moment."""
+    schedule_id = ScheduleConfig.objects.filter(deployment=deployment).values_list("id", flat=True).first()
+    return timezone.now() if schedule_id is None else fire_before_change(schedule_id=schedule_id)
 
 
-def _reschedule(deployment: Deployment) -> None:
-    """From now on the schedule fires as it now stands; never for the edit itself."""
+def _reschedule(deployment: Deployment, *, after: datetime) -> None:
+    """From that moment on the schedule fires as it now stands; never for the edit itself."""
     schedule = ScheduleConfig.objects.filter(deployment=deployment).first()
     if schedule is not None:
         schedule.deployment = deployment
-        schedule_deployment(schedule=schedule, after=timezone.now())
+        schedule_deployment(schedule=schedule, after=after)
 
 
 def _check_input_of(schedule: ScheduleConfig, deployment: Deployment) -> None:

@@ -28,8 +28,9 @@ def freeze_version(*, design: OrchestrationDesign, created_by: str) -> DesignVer
         raise InvalidDesign(problems)
     digest = content_hash(parsed)
     with transaction.atomic():
-        # The design's lock: two callers must not take one number, nor make two versions of one content.
-        if not OrchestrationDesign.objects.live().select_for_update().filter(id=design.id).exists():
+        # The design's lock: two callers must not take one number, nor make two versions of one content. Executions that
+        # are just accepted need not wait for it.
+        if not OrchestrationDesign.objects.live().select_for_update(no_key=True).filter(id=design.id).exists():
             raise InvalidDesign([Problem("", "design_deleted", "This design was deleted in the meantime.")])
         versions = DesignVersion.objects.filter(design=design)
         same = versions.filter(content_hash=digest).first()

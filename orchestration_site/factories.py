@@ -14,8 +14,8 @@ POSTGRES_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     # A process that is stopped, or whose machine is gone, in the middle of a transaction holds locks that others wait
-    # for: the server ends its session.
-    "options": "-c idle_in_transaction_session_timeout=30s",
+    # for: the server ends its session. Before a schedule that such a beat held counts as missed, at that.
+    "options": "-c idle_in_transaction_session_timeout=10s",
 }
 BROKER_TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 10}
 REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}

@@ -136,8 +136,10 @@ def find_replay(*, deployment: Deployment | None, idempotency: Idempotency | Non
 def _refuse_when_full(deployment: Deployment | None) -> None:
     if deployment is None or deployment.max_concurrent is None or deployment.when_full != Deployment.WhenFull.REJECT:
         return
-    # Under the deployment's lock the count is exact over any number of processes.
-    limit = Deployment.objects.select_for_update().values_list("max_concurrent", flat=True).get(id=deployment.id)
+    # Under the deployment's lock the count is exact over any number of processes. It is none against foreign keys: a
+    # beat that inserts executions of many deployments must not wait for one caller.
+    locked = Deployment.objects.select_for_update(no_key=True)
+    limit = locked.values_list("max_concurrent", flat=True).get(id=deployment.id)
     if limit is None:
         return
     if ExecutionLog.objects.filter(deployment=deployment).unfinished().count() >= limit:

@@ -15,7 +15,7 @@ from deployments.input_schemas import input_schema_of
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment
 from deployments.scheduling.errors import InvalidSchedule, ScheduleGone
-from deployments.scheduling.firing import fire_due
+from deployments.scheduling.firing import fire_before_change, fire_due
 from deployments.scheduling.policies import MAX_CAUGHT_UP
 from deployments.scheduling.times import Timetable
 from deployments.scheduling.validation import input_problems
@@ -32,9 +32,7 @@ def pause_schedule(*, schedule: ScheduleConfig, by: str, reason: str) -> Schedul
     """
     with transaction.atomic():
         _lock(schedule)
-        # The moment of the pause comes first: a time between it and the firing has its row, too.
-        now = timezone.now()
-        fire_due(schedule_id=schedule.id)
+        now = fire_before_change(schedule_id=schedule.id)
         # Somebody may have been quicker: a row that is paused already is not touched.
         paused = ScheduleConfig.objects.filter(id=schedule.id, paused_at__isnull=True).update(
             paused_at=now, paused_by=by, paused_reason=reason, updated_at=now

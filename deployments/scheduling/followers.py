@@ -3,13 +3,16 @@
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.publisher import publisher
 from deployments.models import ExecutionLog, ScheduleConfig
+from deployments.scheduling.errors import InvalidSchedule
+from deployments.scheduling.policies import is_missed
+from deployments.scheduling.times import Timetable
 
 UNFINISHED = (ExecutionLog.Status.QUEUED, ExecutionLog.Status.RUNNING)
 AT_ONCE = 100
@@ -45,11 +48,24 @@ def cancel_previous(*, schedule_id: UUID) -> None:
 
 def _cancel_what_is_in_the_way() -> None:
     """What a beat that died after its commit did not come to."""
-    policy = ScheduleConfig.Overlap.CANCEL_PREVIOUS
-    waiting = _waiting().filter(schedule__overlap=policy).order_by().values_list("schedule_id", flat=True).distinct()
-    for schedule_id in waiting[:AT_ONCE]:
-        if schedule_id is not None:
+    waiting = _waiting().filter(
+        schedule__overlap=ScheduleConfig.Overlap.CANCEL_PREVIOUS, created_at__gte=F("schedule__in_force_since")
+    )
+    for schedule_id in list(waiting.order_by().values_list("schedule_id", flat=True).distinct()[:AT_ONCE]):
+        if schedule_id is not None and _latest_is_on_time(schedule_id):
             cancel_previous(schedule_id=schedule_id)
+
+
+def _latest_is_on_time(schedule_id: UUID) -> bool:
+    """What was caught up, one after the other, cancels nothing."""
+    latest = _waiting().filter(schedule_id=schedule_id).order_by("-scheduled_for").select_related("schedule").first()
+    if latest is None or latest.schedule is None or latest.scheduled_for is None:
+        return False
+    try:
+        fires_at = Timetable.of(latest.schedule).fires_at(latest.scheduled_for)
+    except InvalidSchedule:
+        return False
+    return not is_missed(fires_at, latest.created_at)
 
 
 def _waiting() -> QuerySet[ExecutionLog]:

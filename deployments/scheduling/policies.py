@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-#: A time is missed when nobody fired it for so long. Less is a scheduler that was restarted, or is busy.
+#: A time is missed when nobody fired it for so long after it was to fire. Less is a scheduler that was restarted, is
+#: busy, or has taken over from one that was stopped with the schedule in its hands.
 MISSED_AFTER = timedelta(seconds=30)
 #: Of the times that were missed, `catch_up: all` runs so many at most, the latest.
 MAX_CAUGHT_UP = 100
@@ -17,6 +18,14 @@ MAX_CAUGHT_UP = 100
 SkipReason = Literal["missed", "overlap", "limit"]
 CatchUp = Literal["none", "latest", "all"]
 Overlap = Literal["skip", "queue_one", "cancel_previous", "allow"]
+
+
+@dataclass(frozen=True)
+class Due:
+    """A scheduled time that has come, and the moment at which it was to fire: its jitter later."""
+
+    occurrence: datetime
+    fires_at: datetime
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Open:
 
 
 def decide(
-    due: Sequence[datetime],
+    due: Sequence[Due],
     *,
     now: datetime,
     catch_up: CatchUp,
@@ -52,24 +61,29 @@ def decide(
 
     Whoever takes some only hands over `MAX_CAUGHT_UP` more, for what comes after a time is part of its decision.
     """
-    late = [occurrence for occurrence in due if now - occurrence > MISSED_AFTER]
+    late = [each for each in due if is_missed(each.fires_at, now)]
     caught_up = set(_caught_up(late, has_later=len(late) < len(due), now=now, catch_up=catch_up, window=window))
     decisions: list[Decision] = []
-    for occurrence in due[:take]:
-        if now - occurrence > MISSED_AFTER and occurrence not in caught_up:
-            decisions.append(Decision(occurrence, skipped="missed"))
+    for each in due[:take]:
+        if is_missed(each.fires_at, now) and each not in caught_up:
+            decisions.append(Decision(each.occurrence, skipped="missed"))
             continue
         # What is caught up was asked for: it runs one after the other rather than being skipped for itself.
-        policy = "queue_all" if occurrence in caught_up and catch_up == "all" and overlap != "allow" else overlap
-        decisions.append(_decide_overlap(occurrence, policy, open_runs))
+        policy = "queue_all" if each in caught_up and catch_up == "all" and overlap != "allow" else overlap
+        decisions.append(_decide_overlap(each.occurrence, policy, open_runs))
         open_runs = _with(open_runs, decisions[-1])
     return decisions
 
 
+def is_missed(fires_at: datetime, now: datetime) -> bool:
+    """Whether it is too late now for what was to fire then, so that `catch_up` decides."""
+    return now - fires_at > MISSED_AFTER
+
+
 def _caught_up(
-    late: Sequence[datetime], *, has_later: bool, now: datetime, catch_up: CatchUp, window: timedelta
-) -> Sequence[datetime]:
-    recent = [occurrence for occurrence in late if now - occurrence <= window]
+    late: Sequence[Due], *, has_later: bool, now: datetime, catch_up: CatchUp, window: timedelta
+) -> Sequence[Due]:
+    recent = [each for each in late if now - each.fires_at <= window]
     if catch_up == "all":
         return recent[-MAX_CAUGHT_UP:]
     # A time that is on time is later than all that were missed: it is the latest.

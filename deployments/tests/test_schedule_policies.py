@@ -5,17 +5,21 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.scheduling.policies import MAX_CAUGHT_UP, MISSED_AFTER, Decision, Open, decide
+from deployments.scheduling.policies import MAX_CAUGHT_UP, MISSED_AFTER, Decision, Due, Open, decide
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def minutes_ago(*minutes: float) -> list[datetime]:
-    return [NOW - timedelta(minutes=each) for each in minutes]
+def due_at(moment: datetime, *, jitter: timedelta = timedelta(0)) -> Due:
+    return Due(moment, moment + jitter)
 
 
-def decided(due: list[datetime], **fields: object) -> list[str]:
+def minutes_ago(*minutes: float) -> list[Due]:
+    return [due_at(NOW - timedelta(minutes=each)) for each in minutes]
+
+
+def decided(due: list[Due], **fields: object) -> list[str]:
     """Of each: `run`, `wait`, or why it is skipped."""
     policies: dict[str, object] = {"catch_up": "latest", "window": HOUR, "overlap": "allow", "open_runs": Open()}
     return [_word(decision) for decision in decide(due, now=NOW, **(policies | fields))]  # type: ignore[arg-type]
@@ -28,6 +32,12 @@ def _word(decision: Decision) -> str:
 def test_a_time_that_is_a_little_late_is_on_time_whatever_the_policy() -> None:
     for catch_up in ("none", "latest", "all"):
         assert decided(minutes_ago(0.4, 0.1, 0), catch_up=catch_up) == ["run"] * 3
+
+
+def test_jitter_is_no_lateness() -> None:
+    hour_ago = due_at(NOW - HOUR, jitter=HOUR - timedelta(seconds=5))
+    for catch_up in ("none", "latest", "all"):
+        assert decided([hour_ago], catch_up=catch_up, window=timedelta(0)) == ["run"]
 
 
 def test_none_runs_nothing_that_was_missed() -> None:
@@ -49,7 +59,7 @@ def test_all_runs_what_was_missed_within_the_window() -> None:
 
 
 def test_all_runs_the_latest_hundred_at_most() -> None:
-    due = [NOW - timedelta(seconds=60 + second) for second in range(MAX_CAUGHT_UP + 20, 0, -1)]
+    due = [due_at(NOW - timedelta(seconds=60 + second)) for second in range(MAX_CAUGHT_UP + 20, 0, -1)]
     assert decided(due, catch_up="all") == ["missed"] * 20 + ["run"] * MAX_CAUGHT_UP
 
 
@@ -92,7 +102,7 @@ def test_cancel_previous_waits_for_the_end_of_what_it_cancels() -> None:
 def test_every_time_has_one_decision_in_order(
     seconds: list[int], catch_up: str, overlap: str, window: int, open_runs: Open, take: int
 ) -> None:
-    due = [NOW - timedelta(seconds=second) for second in sorted(seconds, reverse=True)]
+    due = [due_at(NOW - timedelta(seconds=second)) for second in sorted(seconds, reverse=True)]
     policies: dict[str, object] = {
         "now": NOW,
         "catch_up": catch_up,
@@ -101,7 +111,7 @@ def test_every_time_has_one_decision_in_order(
         "open_runs": open_runs,
     }
     decisions = decide(due, **policies)  # type: ignore[arg-type]
-    assert [decision.occurrence for decision in decisions] == due
+    assert [decision.occurrence for decision in decisions] == [each.occurrence for each in due]
     assert decide(due, take=take, **policies) == decisions[:take]  # type: ignore[arg-type]
     ran = [decision for decision in decisions if decision.skipped is None]
     late = [decision for decision in ran if NOW - decision.occurrence > MISSED_AFTER]

@@ -174,7 +174,7 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
 
     def _locked(self) -> OrchestrationDesign:
         """The design with its row's lock, once `If-Match` has been checked under it."""
-        visible = self.get_queryset().select_for_update()
+        visible = self.get_queryset().select_for_update(no_key=True)
         design: OrchestrationDesign = get_object_or_404(visible, pk=self.kwargs["pk"])
         check_if_match(self.request, design.revision)
         return design

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_statements_are_not_prepared_behind_a_pooler_that_cannot(tmp_path: Path)
 
 def test_a_session_that_idles_in_a_transaction_is_ended_by_the_server(tmp_path: Path) -> None:
     options = factories.database("postgres://one@two/three", data_dir=tmp_path, pool=7, prepares=True)["OPTIONS"]
-    assert "idle_in_transaction_session_timeout=30s" in options["options"]
+    assert "idle_in_transaction_session_timeout=10s" in options["options"]
 
 
 @asynccontextmanager
