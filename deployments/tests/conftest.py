@@ -1,5 +1,6 @@
 """Fixtures: a running site as a client of it sees it; a worker and a provider of models within this process."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -48,7 +49,7 @@ def endpoint(api: SiteApi) -> Deployed:
 @pytest.fixture(scope="module")
 def history(api: SiteApi) -> History:
     """A deployment, its execution that failed, and two after it that completed."""
-    deployed = api.deploy("openai:status-400-1+history")
+    deployed = api.deploy(f"openai:status-400-1+history{secrets.token_hex(4)}")  # counted by its name, on one site
     failed = deployed.call()
     assert failed.status_code == 502, failed.text
     completed = [deployed.call().json()["execution_id"], deployed.call().json()["execution_id"]]

@@ -204,15 +204,6 @@ class TestSessions:
         status, problem = refusal(api.site, path_of(history[1]), origin=origin, cookie=cookie)
         assert (status, problem["type"]) == (403, "/problems/cross-origin")
 
-    def test_a_proxy_that_ends_tls_says_which_scheme_our_pages_have(
-        self, api: SiteApi, history: History, cookie: str
-    ) -> None:
-        path = path_of(history[1])
-        headers: dict[str, Any] = {"cookie": cookie, "x_forwarded_proto": "https"}
-        with open_socket(api.site, path, origin=api.site.base_url.replace("http", "https", 1), **headers) as socket:
-            assert next_message(socket)["seq"] == 1
-        assert refusal(api.site, path, origin=api.site.base_url, **headers)[0] == 403
-
     def test_a_session_and_a_key_in_one_request_are_a_400(self, api: SiteApi, history: History, cookie: str) -> None:
         status, problem = refusal(api.site, path_of(history[1]), cookie=cookie, authorization=key_of(api))
         assert (status, problem["type"]) == (400, "/problems/two-credentials")

@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from websockets.exceptions import InvalidStatus
 
+from deployments.tests.live_clients import cookie_of, next_message, open_socket, sign_in
 from orchestration_site.tests.sites import Site, run_embedded_site
 from orchestration_site.tests.test_serve import run_serve
 
@@ -36,6 +38,16 @@ def test_nobody_is_believed_by_default_not_even_this_machine(site: Site) -> None
 def test_a_proxy_that_the_operator_has_named_is_believed(site_behind_proxy: Site) -> None:
     assert url_of_an_endpoint(site_behind_proxy, SAID).startswith("https://")
     assert url_of_an_endpoint(site_behind_proxy, {}).startswith("http://")
+
+
+@pytest.mark.embedded
+def test_a_socket_is_opened_from_the_page_that_a_named_proxy_says_it_is(site_behind_proxy: Site) -> None:
+    site = site_behind_proxy
+    headers = {"cookie": cookie_of(sign_in(site, "admin", site.admin_password)), "x_forwarded_proto": "https"}
+    with open_socket(site, "/ws/deployments", origin=site.base_url.replace("http", "https", 1), **headers) as socket:
+        assert next_message(socket)["type"] == "snapshot"
+    with pytest.raises(InvalidStatus), open_socket(site, "/ws/deployments", origin=site.base_url, **headers):
+        pass
 
 
 @pytest.mark.parametrize(
