@@ -43,7 +43,8 @@ def test_a_proxy_that_the_operator_has_named_is_believed(site_behind_proxy: Site
 @pytest.mark.embedded
 def test_a_socket_is_opened_from_the_page_that_a_named_proxy_says_it_is(site_behind_proxy: Site) -> None:
     site = site_behind_proxy
-    headers = {"cookie": cookie_of(sign_in(site, "admin", site.admin_password)), "x_forwarded_proto": "https"}
+    cookie = cookie_of(sign_in(site, "admin", site.admin_password))
+    headers: dict[str, Any] = {"cookie": cookie, "x_forwarded_proto": "https"}
     with open_socket(site, "/ws/deployments", origin=site.base_url.replace("http", "https", 1), **headers) as socket:
         assert next_message(socket)["type"] == "snapshot"
     with pytest.raises(InvalidStatus), open_socket(site, "/ws/deployments", origin=site.base_url, **headers):
