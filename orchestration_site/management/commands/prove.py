@@ -70,8 +70,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)  # so that all that was started is stopped, as by Ctrl-C
+        # All that was started is stopped, as by Ctrl-C; which a shell's job in the background is started to ignore.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         seed = random.SystemRandom().randrange(1_000_000) if options["seed"] is None else options["seed"]
         self._say(f"Seed {seed}")
         verdicts: list[Verdict] = []
