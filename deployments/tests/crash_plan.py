@@ -12,6 +12,11 @@ class Point(NamedTuple):
     operation: str
     nth: int
 
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether it is around a commit of the writer, which holds whatever came in time for it."""
+        return self.operation.startswith("commit_writes")
+
     def __str__(self) -> str:
         return f"{self.side:<6} {self.operation} ({self.nth})"
 

@@ -58,7 +58,7 @@ def not_recovered(crashes: Sequence[Crash]) -> list[str]:
 def never_tried(crashes: Sequence[Crash], operations: set[str]) -> set[tuple[str, str]]:
     """The operations around which no process ended, before or after."""
     wanted = {(side, operation) for side in ("before", "after") for operation in operations}
-    return wanted - {(crash.point.side, crash.point.operation) for crash in crashes}
+    return wanted - {(crash.point.side, crash.point.operation) for crash in crashes if crash.reached}
 
 
 def show(capsys: pytest.CaptureFixture[str], where: str, crashes: Sequence[Crash]) -> None:
