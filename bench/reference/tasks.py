@@ -11,7 +11,9 @@ from django.utils import timezone
 from bench.reference.models import Call
 from bench.reference.wake_up import wake
 
-_client = httpx.Client(limits=httpx.Limits(max_connections=200, max_keepalive_connections=200), timeout=60)
+#: The provider's server closes a connection that was idle for 5 s: one that is given up earlier cannot meet that moment.
+_limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=2)
+_client = httpx.Client(limits=_limits, timeout=60)
 _lock = threading.Lock()
 
 
