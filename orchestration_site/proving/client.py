@@ -40,7 +40,8 @@ class SiteClient:
     """Requests with one key. As an async context manager it holds its connections until the end of the block."""
 
     def __init__(self, base_url: str, key: str) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
+        self.key = key
         self._headers = {"Authorization": f"Bearer {key}"}
         self._session: aiohttp.ClientSession | None = None
 
@@ -62,7 +63,7 @@ class SiteClient:
         """One request, once. Never raises for what the network or the site does."""
         if self._session is None:
             raise RuntimeError("Use it as an async context manager.")
-        url = path if path.startswith("http") else self._base_url + path
+        url = path if path.startswith("http") else self.base_url + path
         try:
             async with self._session.request(method, url, json=body, headers=headers) as answer:
                 content = await answer.json(content_type=None) if answer.status != 204 else None

@@ -8,6 +8,7 @@ from orchestration_site.proving.scenarios.database_killed import DatabaseAway, D
 from orchestration_site.proving.scenarios.drained import Drained
 from orchestration_site.proving.scenarios.messages_repeated import MessagesRepeated
 from orchestration_site.proving.scenarios.poison import DrainedOften, Poison
+from orchestration_site.proving.scenarios.watched import Watched
 from orchestration_site.proving.scenarios.worker_killed import WorkerKilled
 from orchestration_site.proving.scenarios.worker_killed_full import WorkerKilledFull
 from orchestration_site.proving.scenarios.worker_stopped import Asleep, WorkerStopped
@@ -30,5 +31,6 @@ _ALL: tuple[type[Scenario], ...] = (
     MessagesRepeated,
     DatabaseKilled,
     DatabaseAway,
+    Watched,
 )
 SCENARIOS: dict[str, type[Scenario]] = {scenario.name: scenario for scenario in _ALL}
