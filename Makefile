@@ -19,9 +19,9 @@ SITE := $(BIN)/python manage.py
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := run
-.PHONY: run setup migrate web worker beat key password samples test lint types lock env-example bench image install install-dev clean
+.PHONY: run pages pages-dev setup migrate web worker beat key password samples test lint types lock env-example bench image install install-dev clean
 
-run: install
+run: install pages
 	@exec $(SITE) serve
 
 key: install
@@ -36,10 +36,10 @@ samples: install
 
 # One process a role, on one machine or many.
 
-setup migrate: install
+setup migrate: install pages
 	@$(SITE) setup
 
-web: install
+web: install pages
 	@exec $(SITE) web
 
 worker: install
@@ -50,10 +50,10 @@ beat: install
 
 # Checks and tests.
 
-test: install-dev
+test: install-dev pages-dev
 	@exec $(BIN)/python -m orchestration_site.tests.lanes $(LANES)
 
-lint: install-dev
+lint: install-dev pages-dev
 	@exec $(BIN)/python -m orchestration_site.tests.lanes static
 
 types: install-dev
@@ -68,6 +68,7 @@ image: install-dev
 lock: install-dev
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-dev.in -c requirements.txt -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-node.in -o requirements-node.txt
 
 env-example: install-dev
 	@$(BIN)/python -m orchestration_site.tests.env_example
@@ -78,8 +79,14 @@ env-example: install-dev
 install:
 	@.ci/install $(VENV) requirements.txt "$(PYTHON)" 1>&2
 
+pages: install
+	@.ci/build-pages $(VENV)
+
 install-dev:
 	@.ci/install $(VENV) requirements-dev.txt "$(PYTHON)" 1>&2
 
+pages-dev: install-dev
+	@.ci/build-pages $(VENV) --with-tools
+
 clean:
-	rm -rf $(VENV)
+	rm -rf frontend/node_modules frontend/dist frontend/.built-from $(VENV)

@@ -11,8 +11,10 @@ from typing import cast
 import pytest
 from django.apps import apps
 from django.db.models.signals import post_migrate
+from playwright.sync_api import Browser
 
 from orchestration_site.proving.servers import run_postgres, run_redis
+from orchestration_site.tests.browser import Visitor, run_browser, run_visitor
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 MODES = ("embedded", "distributed")
@@ -21,6 +23,7 @@ MODES = ("embedded", "distributed")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
     config.addinivalue_line("markers", "durability: kills processes and servers of a system of its own")
+    config.addinivalue_line("markers", "browser: visits the pages of the system in one process with a real browser")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
 
 
@@ -29,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mode in MODES:
             if f"{mode}_site" in getattr(item, "fixturenames", ()):
                 item.add_marker(mode)
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +81,18 @@ def distributed_site(postgres_url: str, redis_url: str) -> Iterator[Site]:
 def site(request: pytest.FixtureRequest) -> Site:
     """The system, embedded and distributed in turn."""
     return cast(Site, request.getfixturevalue(f"{request.param}_site"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the session."""
+    with run_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visitor(browser: Browser, embedded_site: Site) -> Iterator[Visitor]:
+    """Somebody who is signed in as `admin`; the test fails when a page complained."""
+    with run_visitor(browser, embedded_site) as visitor:
+        visitor.sign_in()
+        yield visitor

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from csp.middleware import CSPMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
@@ -48,6 +49,14 @@ class InlineCommonMiddleware(Inline, CommonMiddleware):
 
 class InlineXFrameOptionsMiddleware(Inline, XFrameOptionsMiddleware):
     """Headers only."""
+
+
+class InlineCSPMiddleware(Inline, CSPMiddleware):
+    """Headers only, and only of what a browser shows as a page."""
+
+    async def finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        is_page = response.headers.get("Content-Type", "").startswith("text/html")
+        return await super().finish(request, response) if is_page else response
 
 
 class InlineAuthenticationMiddleware(Inline, AuthenticationMiddleware):

@@ -39,6 +39,9 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_vite",
+    "django_htmx",
+    "csp",
     "django_celery_beat",
     "django_celery_results",
 ]
@@ -52,6 +55,8 @@ MIDDLEWARE = [
     "orchestration_site.async_middleware.InlineAuthenticationMiddleware",
     "orchestration_site.async_middleware.InlineMessageMiddleware",
     "orchestration_site.async_middleware.InlineXFrameOptionsMiddleware",
+    "orchestration_site.async_middleware.InlineCSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "orchestration_site.urls"
@@ -68,6 +73,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "orchestration_site.page_context.page_context",
             ],
         },
     },
@@ -88,7 +94,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
-LOGIN_URL = "/admin/login/"
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "/sign-in"
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -97,6 +105,12 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+#: What Vite builds of `frontend/`: `.ci/build-pages`.
+BUILT_PAGES = BASE_DIR / "frontend" / "dist"
+STATICFILES_DIRS = [("pages", BUILT_PAGES)] if BUILT_PAGES.is_dir() else []
+DJANGO_VITE = {"default": {"manifest_path": BUILT_PAGES / "manifest.json", "static_url_prefix": "pages"}}
+#: Files whose names change with what is in them.
+SERVESTATIC_IMMUTABLE_FILE_TEST = r"^/static/pages/assets/"
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -167,6 +181,21 @@ MAX_BODY_BYTES = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 #: How long a body may take to arrive: the largest one over a line of 35 kilobytes a second.
 MAX_BODY_SECONDS = 30
+
+#: Nothing runs or styles a page that does not come from this site's own files. Model output is text, whatever is in it.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bench.reference.models import Call
 from bench.reference.wake_up import wake
 
-#: The provider's server closes a connection that was idle for 5 s: one that is given up earlier cannot meet that moment.
+#: The provider's server closes a connection that was idle for 5 s: one given up earlier cannot meet that moment.
 _limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=2)
 _client = httpx.Client(limits=_limits, timeout=60)
 _lock = threading.Lock()

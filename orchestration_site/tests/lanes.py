@@ -26,6 +26,7 @@ from orchestration_site.proving.servers import (
     find_redis,
     run_postgres,
 )
+from orchestration_site.tests.browser import find_chromium
 
 Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
@@ -86,6 +87,13 @@ def killed_rabbitmq() -> Iterator[Mapping[str, str]]:
         yield {}
 
 
+@contextlib.contextmanager
+def browser_found() -> Iterator[Mapping[str, str]]:
+    """Raises `ServerMissing` where there is no browser, and none may be installed."""
+    find_chromium()
+    yield {}
+
+
 @dataclass(frozen=True)
 class Lane:
     """Commands that run in `parallel` at a time; `servers` gives the variables that they need, while they run."""
@@ -123,6 +131,7 @@ LANES = (
             run_tool("ruff", "format", "--check", "."),
             run_tool("lint-imports"),
             run_tool("hadolint", "Dockerfile"),
+            ("npm", "--prefix", "frontend", "run", "--silent", "check"),
             *check_templates(),
             run_manage("makemigrations", "--check", "--dry-run"),
             run_pytest(*RULES),
@@ -133,12 +142,20 @@ LANES = (
     Lane(
         "api-embedded",
         90,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", "not distributed and not durability", *NO_RULES, *APPS),),
+        (
+            run_pytest(
+                *TWO_CORES, *ON_DATABASE, "-m", "not distributed and not durability and not browser", *NO_RULES, *APPS
+            ),
+        ),
     ),
     Lane(
         "api-distributed",
         90,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability", *NO_RULES, *APPS),),
+        (
+            run_pytest(
+                *TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability and not browser", *NO_RULES, *APPS
+            ),
+        ),
         servers=distributed_servers,
     ),
     Lane(
@@ -147,6 +164,7 @@ LANES = (
         (run_pytest(*TWO_CORES, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
         servers=killed_servers,
     ),
+    Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("durability-rabbitmq", 90, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )
 

@@ -1,0 +1,52 @@
+"""What all pages have in common: somebody is signed in, has a right, and sees what is theirs."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, ClassVar
+
+from django.contrib.auth.mixins import AccessMixin
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.views.generic import TemplateView
+
+from access.principal import Principal, Verb
+from access.principal_of import principal_of
+
+
+class Page(AccessMixin, TemplateView):
+    """A page, or a part of one that htmx asks for. Its queries start from `visible_to(self.principal)`.
+
+    Who is not signed in is sent to sign in; a part of a page answers 401 instead. Who lacks all of `verbs` gets a 403
+    that names the right.
+    """
+
+    #: One of these is needed.
+    verbs: ClassVar[tuple[Verb, ...]] = ("view",)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not request.user.is_authenticated:
+            return self._send_to_sign_in(request)
+        if not self.principal.may(*self.verbs):
+            raise PermissionDenied(f"This page needs the right to {' or '.join(self.verbs)}.")
+        show: Callable[..., HttpResponseBase] = super().dispatch
+        return show(request, *args, **kwargs)
+
+    @cached_property
+    def principal(self) -> Principal:
+        user = self.request.user
+        assert isinstance(user, User)  # noqa: S101 - whoever is signed in
+        return principal_of(user)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(principal=self.principal, **kwargs)
+
+    def _send_to_sign_in(self, request: HttpRequest) -> HttpResponseBase:
+        if "HX-Request" not in request.headers:
+            return self.handle_no_permission()
+        # A part of a page cannot become the sign-in form: the answer says so, and what was typed stays where it is.
+        answer = HttpResponse(f"You are no longer signed in. Sign in again at {reverse('sign-in')}.", status=401)
+        answer["Content-Type"] = "text/plain; charset=utf-8"
+        return answer

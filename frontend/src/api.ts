@@ -1,0 +1,52 @@
+/** The API by what it is for. Every function raises `ApiError`. */
+
+import { api, type Json } from "./client";
+import type { Deployment, Execution, Page, Schedule } from "./types";
+
+export { ApiError } from "./problem";
+
+export type NewSchedule = Partial<Omit<Schedule, "next_run_at" | "words" | "paused_by" | "paused_reason">>;
+export type DeploymentChanges = { status?: "active" | "inactive"; schedule?: NewSchedule | null } & Record<
+  string,
+  unknown
+>;
+/** An execution that was accepted, and where it is looked at. */
+export interface Accepted {
+  execution_id: string;
+  status: string;
+  url: string;
+}
+
+export const deploymentApi = {
+  deploy: (designId: string, endpointPath: string, schedule?: NewSchedule) =>
+    api.post<Deployment>("/api/deployments", { design_id: designId, endpoint_path: endpointPath, schedule }),
+
+  getDeployments: () => api.get<Page<Deployment>>("/api/deployments"),
+
+  getDeployment: (id: string) => api.get<Deployment>(`/api/deployments/${id}`),
+
+  updateDeployment: (id: string, updates: DeploymentChanges) => api.put<Deployment>(`/api/deployments/${id}`, updates),
+
+  deleteDeployment: (id: string) => api.delete(`/api/deployments/${id}`),
+
+  /** Accepted at once; its progress is watched over a socket. */
+  executeDeployment: (id: string, inputData?: Json) =>
+    api.post<Accepted>(
+      `/api/deployments/${id}/execute`,
+      { input_data: inputData },
+      { headers: { Prefer: "respond-async" } },
+    ),
+
+  getExecutionLogs: (deploymentId: string, limit?: number) =>
+    api.get<Page<Execution>>(`/api/deployments/${deploymentId}/logs`, limit === undefined ? {} : { params: { limit } }),
+
+  getExecutionLog: (deploymentId: string, logId: string) =>
+    api.get<Execution>(`/api/deployments/${deploymentId}/logs/${logId}`),
+};
+
+export const executionApi = {
+  get: (id: string) => api.get<Execution>(`/api/executions/${id}`),
+  cancel: (id: string) => api.post<Json>(`/api/executions/${id}/cancel`),
+  rerun: (id: string, from: string, inputData?: Json) =>
+    api.post<Execution>(`/api/executions/${id}/rerun`, { from, input_data: inputData }),
+};

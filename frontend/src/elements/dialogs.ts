@@ -1,0 +1,26 @@
+/** Dialogs: `data-opens="id"` opens one that is in the page, `data-closes` closes the one it is in.
+ *
+ * A dialog that comes from the server is asked for with htmx into `#dialogs`, and opens when it has come; closed, it is
+ * taken out again. The browser itself gives the focus back to what had opened it.
+ */
+
+export function setUpDialogs(): void {
+  document.addEventListener("click", (event) => {
+    const target = event.target as Element;
+    const opener = target.closest<HTMLElement>("[data-opens]");
+    if (opener) open(document.getElementById(opener.dataset.opens ?? ""));
+    if (target.closest("[data-closes]")) target.closest("dialog")?.close();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const place = (event.target as Element).closest("#dialogs");
+    const dialog = place?.querySelector<HTMLDialogElement>("dialog:not([open])");
+    if (dialog) {
+      dialog.addEventListener("close", () => dialog.remove());
+      open(dialog);
+    }
+  });
+}
+
+function open(dialog: Element | null): void {
+  if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
+}
