@@ -13,12 +13,22 @@ COPY requirements.txt requirements-dev.txt .ci/install ./
 RUN ./install /opt/venv requirements.txt python3.11 \
     && /opt/venv/bin/pip uninstall --yes --quiet uv setuptools pip
 
+# The pages, with a Node.js that stays behind as well.
+FROM python:3.11-slim-bookworm AS pages
+
+WORKDIR /build
+COPY requirements-dev.txt requirements-node.txt ./
+COPY .ci ./.ci
+COPY frontend ./frontend
+RUN .ci/install venv requirements-node.txt python3.11 && .ci/build-pages venv
+
 FROM python:3.11-slim-bookworm
 
 RUN useradd --uid 10001 --create-home --home-dir /data orchestration
 COPY --from=build /opt/venv /opt/venv
 WORKDIR /app
 COPY . .
+COPY --from=pages /build/frontend/dist ./frontend/dist
 RUN python -m compileall -q /app
 
 ENV PATH=/opt/venv/bin:$PATH \

@@ -113,7 +113,7 @@ def try_roles(name: str, postgres_url: str, redis_url: str) -> None:
 
 
 def call_samples(name: str, data: Path, port: int, env: Mapping[str, str]) -> None:
-    """Every sample's endpoint answers with a result; a page of the admin has its style sheet."""
+    """Every sample's endpoint answers with a result; the pages have their style sheets."""
     key = inside(name, ["python", "manage.py", "create_key", "image"], data, env).strip()
     for sample in load_samples():
         url = f"http://127.0.0.1:{port}/api/deployed/{sample.endpoint_path}"
@@ -121,8 +121,11 @@ def call_samples(name: str, data: Path, port: int, env: Mapping[str, str]) -> No
         request = urllib.request.Request(url, json.dumps(sample.inputs[0]).encode(), headers)
         with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own URL
             assert json.load(answer)["result"], url
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/admin/css/base.css", timeout=5) as answer:
-        assert answer.status == 200
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=5) as answer:
+        [style] = re.findall(r'href="(/static/pages/[^"]+\.css)"', answer.read().decode())
+    for path in (style, "/static/admin/css/base.css"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            assert answer.status == 200
 
 
 @contextlib.contextmanager

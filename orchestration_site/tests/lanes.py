@@ -116,7 +116,8 @@ class Outcome:
 APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
 #: Tests of the source and the documents, which need no database: they run once, in the static lane.
 RULES = tuple(
-    f"orchestration_site/tests/test_{name}.py" for name in ("rules", "documents", "original_map", "guarantees")
+    f"orchestration_site/tests/test_{name}.py"
+    for name in ("rules", "documents", "original_map", "guarantees", "install", "build_pages")
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 NO_RULES = tuple(f"--ignore={path}" for path in RULES)

@@ -1,7 +1,9 @@
 """Rules that hold for the source itself, without a database: what it may not name, and what has to be written down."""
 
 import ast
+import fnmatch
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -90,11 +92,29 @@ def test_the_linter_bans_the_same_and_no_file_of_the_product_is_let_off() -> Non
 
 @pytest.mark.parametrize("name", ["requirements.in", "requirements-dev.in"])
 def test_every_requirement_has_its_line_and_every_line_its_requirement(name: str) -> None:
-    documented = re.findall(r"^\| ([\w-]+) \|", (BASE_DIR / "docs/dependencies.md").read_text(), re.MULTILINE)
+    documented = re.findall(r"^\| ([\w-]+) \|", _documented_dependencies()[0], re.MULTILINE)
     lines = [line for file in ("requirements.in", "requirements-dev.in") for line in _requirements(file)]
 
     assert set(_requirements(name)) <= set(documented)
     assert sorted(set(documented) - {"package"}) == sorted(lines)
+
+
+def test_every_package_of_the_pages_has_its_line_and_every_line_its_package() -> None:
+    cells = re.findall(r"^\| ([^|]+) \|", _documented_dependencies()[1], re.MULTILINE)
+    documented = {name for cell in cells for name in cell.split(", ")} - {"package", "---"}
+    manifest = json.loads((BASE_DIR / "frontend/package.json").read_text())
+    packages = {**manifest["dependencies"], **manifest["devDependencies"]}
+
+    named = {name: [line for line in documented if fnmatch.fnmatch(name, line)] for name in packages}
+    assert [name for name, lines in named.items() if len(lines) != 1] == []
+    assert [line for line in documented if not any(fnmatch.fnmatch(name, line) for name in packages)] == []
+    assert [version for version in packages.values() if not re.fullmatch(r"\d+(\.\d+)+", version)] == []
+
+
+def _documented_dependencies() -> tuple[str, str]:
+    """The part about Python, and the part about the pages."""
+    python, _, pages = (BASE_DIR / "docs/dependencies.md").read_text().partition("\n## What the pages are built from")
+    return python, pages
 
 
 def _requirements(file: str) -> list[str]:

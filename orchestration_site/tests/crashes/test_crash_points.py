@@ -1,14 +1,14 @@
 """At every numbered point around a commit, a hint and a message a real process ends; the site recovers from each.
 
 What was answered reaches its end, a call that got no answer and is repeated is one execution, nothing is recorded or
-counted twice, and a model is asked again only for what was not recorded. `crash_sweep` prints the table by itself.
+counted twice, and a model is asked again only for what was not recorded. `sweep` prints the table by itself.
 """
 
 from collections.abc import Sequence
 
 import pytest
 
-from deployments.tests.crash_sweep import Crash, sweep, table_of
+from orchestration_site.tests.crashes.sweep import Crash, sweep, table_of
 
 pytestmark = pytest.mark.durability
 

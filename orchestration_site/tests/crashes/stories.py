@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import httpx
 
-from deployments.tests.crash_plan import Point
-from deployments.tests.crash_stand import Stand, eventually, repeat
 from executor.json_types import JsonObject
+from orchestration_site.tests.crashes.plan import Point
+from orchestration_site.tests.crashes.stand import Stand, eventually, repeat
 
 #: Endpoints of every stand: of two blocks, of one, of one that runs alone, and of a version that cannot be read.
 PAIR, SINGLE, LIMITED, BROKEN = "pair", "single", "limited", "broken"

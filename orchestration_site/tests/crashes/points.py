@@ -1,8 +1,8 @@
 """Processes of the site that end themselves at one numbered point, as if the power had gone. The product knows nothing.
 
-`python -m deployments.tests.crash_points` is a fork server: the whole site is imported in it, so that it starts a
-process of a role (`web`, `worker`, `serve`) in milliseconds. It wraps, from outside, the places where a process touches
-the world, once before and once after:
+`python -m orchestration_site.tests.crashes.points` is a fork server: the whole site is imported in it, so that it
+starts a process of a role (`web`, `worker`, `serve`) in milliseconds. It wraps, from outside, the places where a
+process touches the world, once before and once after:
 
 - a commit, also of a statement that is a transaction by itself;
 - a hint to the workers, when the publisher takes it up and when kombu hands it to the broker;
@@ -46,9 +46,9 @@ from django.urls import get_resolver  # noqa: E402
 import orchestration_site.asgi  # noqa: E402, F401 - what the web server is told to load
 from deployments.executions import lifecycle  # noqa: E402
 from deployments.executions.publisher import Publisher  # noqa: E402
-from deployments.tests.crash_plan import Plan, Point  # noqa: E402
 from orchestration_site.celery import app  # noqa: E402
 from orchestration_site.proving.processes import MANAGE, commands_of_roles  # noqa: E402
+from orchestration_site.tests.crashes.plan import Plan, Point  # noqa: E402
 
 OURS = ("access.", "deployments.", "designs.", "rest.", "orchestration_site.")
 WRITES = re.compile(r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE)\b", re.IGNORECASE | re.DOTALL)

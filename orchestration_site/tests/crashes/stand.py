@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import httpx
 
-from deployments.tests.crash_books import Books
-from deployments.tests.crash_plan import Plan, Point
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.proving.mock_provider import ChatRequest
+from orchestration_site.tests.crashes.books import Books
+from orchestration_site.tests.crashes.plan import Plan, Point
 
 PATIENCE = 60.0
 PAUSE = 0.01
@@ -83,7 +83,7 @@ class ForkedProcesses:
     def __init__(self, env: Mapping[str, str], log: Path) -> None:
         with log.open("ab") as errors:
             self._running = subprocess.Popen(
-                [sys.executable, "-m", "deployments.tests.crash_points"],
+                [sys.executable, "-m", "orchestration_site.tests.crashes.points"],
                 env=dict(env),
                 cwd=BASE_DIR,
                 stdin=subprocess.PIPE,

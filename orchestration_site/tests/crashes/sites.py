@@ -8,13 +8,13 @@ from pathlib import Path
 
 import psycopg
 
-from deployments.tests.crash_books import Books
-from deployments.tests.crash_stand import Models, Stand
-from deployments.tests.crash_stories import ALONE, BROKEN, LIMITED, PAIR, SINGLE
 from deployments.tests.site_api import EVERYTHING
 from executor.json_types import JsonObject
 from orchestration_site.proving.mock_provider import MockProvider
 from orchestration_site.proving.servers import free_port
+from orchestration_site.tests.crashes.books import Books
+from orchestration_site.tests.crashes.stand import Models, Stand
+from orchestration_site.tests.crashes.stories import ALONE, BROKEN, LIMITED, PAIR, SINGLE
 from orchestration_site.tests.sites import Site, site_environment
 
 Servers = tuple[str, str]

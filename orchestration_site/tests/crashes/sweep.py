@@ -1,6 +1,6 @@
 """The sweep: at each numbered point a process of a running site ends itself, and the site has to recover.
 
-`python -m deployments.tests.crash_sweep [embedded] [distributed]` makes it and prints the table.
+`python -m orchestration_site.tests.crashes.sweep [embedded] [distributed]` makes it and prints the table.
 """
 
 import queue
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from deployments.tests.crash_books import ENDED
-from deployments.tests.crash_plan import Point
-from deployments.tests.crash_sites import Servers, build_sites
-from deployments.tests.crash_stand import Models, NotInTime, Stand, eventually
-from deployments.tests.crash_stories import STORIES, Call, Story, as_uuid
 from orchestration_site.proving.mock_provider import serve_in_thread
 from orchestration_site.proving.servers import run_postgres, run_redis
+from orchestration_site.tests.crashes.books import ENDED
+from orchestration_site.tests.crashes.plan import Point
+from orchestration_site.tests.crashes.sites import Servers, build_sites
+from orchestration_site.tests.crashes.stand import Models, NotInTime, Stand, eventually
+from orchestration_site.tests.crashes.stories import STORIES, Call, Story, as_uuid
 
 STANDS = 6
 #: Nothing more is passed when nothing was for so long.
