@@ -75,7 +75,8 @@ def ensure_base(image: str) -> None:
         (root / "usr/local/bin/python").symlink_to("python3.11")
         stand_in = buildah("from", "scratch")
         buildah("add", "--quiet", stand_in, str(root), "/")
-        buildah("config", "--env", f"SSL_CERT_FILE={CERTIFICATES}", "--env", f"PIP_CERT={CERTIFICATES}", stand_in)
+        for variable in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS"):
+            buildah("config", "--env", f"{variable}={CERTIFICATES}", stand_in)
         buildah("commit", "--quiet", "--rm", stand_in, image)
 
 
