@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from deployments.live.routing import websocket_urlpatterns
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
+from orchestration_site.request_threads import RequestThreads
 from orchestration_site.static_files import collect_static_files
 from rest.body_limit import BodyLimitMiddleware
 from rest.request_id import RequestIdMiddleware
@@ -27,7 +28,7 @@ def build_application() -> ASGI3Application:
     protocols = ProtocolTypeRouter(
         {
             "http": BodyLimitMiddleware(
-                cast(ASGI3Application, ASGIHandler()),
+                RequestThreads(cast(ASGI3Application, ASGIHandler())),
                 max_bytes=settings.MAX_BODY_BYTES,
                 max_seconds=settings.MAX_BODY_SECONDS,
             ),
