@@ -90,6 +90,10 @@ class SiteClient:
             await self._write("PUT", f"/api/deployments/{deployment_id}", {"limits": limits})
         return deployment_id
 
+    async def schedule(self, deployment_id: str, schedule: Mapping[str, Any]) -> None:
+        """Give the deployment this schedule. Raises `SiteRefused`."""
+        await self._write("PUT", f"/api/deployments/{deployment_id}", {"schedule": dict(schedule)})
+
     async def undeploy(self, deployment_id: str) -> None:
         """Take the deployment away again; its history stays."""
         await self.send("DELETE", f"/api/deployments/{deployment_id}")
@@ -101,11 +105,15 @@ class SiteClient:
 
     async def executions(self, deployment_id: str) -> list[str]:
         """The ids of all executions of the deployment."""
-        found: list[str] = []
+        return [row["execution_id"] for row in await self.rows(deployment_id)]
+
+    async def rows(self, deployment_id: str) -> list[dict[str, Any]]:
+        """All executions of the deployment as lists show them."""
+        found: list[dict[str, Any]] = []
         page: str | None = f"/api/executions?deployment_id={deployment_id}&limit={PAGE}"
         while page:
             body = (await self.read(page)).body
-            found += [row["execution_id"] for row in body["results"]]
+            found += body["results"]
             page = body["next"]
         return found
 

@@ -1,4 +1,5 @@
-"""A whole system of its own, to be killed piece by piece: its servers, its web process, as many workers as wanted.
+"""A whole system of its own, to be killed piece by piece: its servers, its web process, as many workers and beats
+as wanted.
 
 A worker's name is also its key at the model provider, which so knows who calls.
 """
@@ -51,12 +52,13 @@ class Servers:
 
 
 class Stack(ABC):
-    """A running system. Workers are started one by one; each kill, stop and restart is done to their `Process`."""
+    """A running system. Workers and beats are started one by one; each kill, stop and restart is done to their `Process`."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers | None) -> None:
         self.folder = folder
         self.env = env
         self.workers: list[Process] = []
+        self.beats: list[Process] = []
         self._servers = servers
         self._started = 0
 
@@ -77,6 +79,11 @@ class Stack(ABC):
     def worker_command(self) -> list[str]:
         """What a worker is started with."""
 
+    @property
+    @abstractmethod
+    def beat_command(self) -> list[str]:
+        """What a beat is started with. Raises `RuntimeError` where the worker has one in itself."""
+
     @abstractmethod
     def wait_for(self, worker: Process) -> None:
         """Until the worker has started and takes executions. Raises `ProcessFailed`."""
@@ -90,11 +97,18 @@ class Stack(ABC):
         self.workers.append(worker)
         return worker
 
+    def add_beat(self) -> Process:
+        """One beat more; what comes due before it has started, it fires late."""
+        beat = Process.start(f"beat-{len(self.beats) + 1}", self.beat_command, self.env, self.folder)
+        self.beats.append(beat)
+        return beat
+
     def end_workers(self) -> None:
-        """Kill every worker that is left; what they ran is up to the next ones."""
-        for worker in self.workers:
-            worker.kill()
+        """Kill every worker and beat that is left; what they ran is up to the next ones."""
+        for process in (*self.workers, *self.beats):
+            process.kill()
         self.workers.clear()
+        self.beats.clear()
 
     def make_key(self) -> str:
         """A new API key that may do everything."""
@@ -138,13 +152,17 @@ class EmbeddedStack(Stack):
     def worker_command(self) -> list[str]:
         return [*MANAGE, "serve"]
 
+    @property
+    def beat_command(self) -> list[str]:
+        raise RuntimeError("An embedded system's one process has the beat in it.")
+
     def wait_for(self, worker: Process) -> None:
         worker.wait_for_line(SITE_IS_RUNNING)
         wait_until_ready(self.base_url, worker)
 
 
 class DistributedStack(Stack):
-    """Web and workers as processes. There is no beat among them: nothing that is promised here rests on it."""
+    """Web, workers and beats as processes. There is a beat where schedules are proved: nothing else rests on one."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers) -> None:
         super().__init__(folder, env, servers)
@@ -160,6 +178,10 @@ class DistributedStack(Stack):
     @property
     def worker_command(self) -> list[str]:
         return [*self._commands["worker"], "-n", f"{secrets.token_hex(4)}@%h"]
+
+    @property
+    def beat_command(self) -> list[str]:
+        return self._commands["beat"]
 
     def wait_for(self, worker: Process) -> None:
         worker.wait_for_line(WORKER_IS_READY)

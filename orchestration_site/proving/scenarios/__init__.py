@@ -1,6 +1,9 @@
 """The scenarios by their names: a class in a module here, and a line in the table."""
 
+from orchestration_site.proving.scenarios.beat_away import BeatAway
+from orchestration_site.proving.scenarios.beats_killed import BeatsKilled
 from orchestration_site.proving.scenarios.broker_away import BrokerAway, BrokerHangs
+from orchestration_site.proving.scenarios.broker_away_scheduled import BrokerAwayScheduled
 from orchestration_site.proving.scenarios.broker_emptied import BrokerEmptied
 from orchestration_site.proving.scenarios.call_hangs import CallHangs, DeadlinePasses
 from orchestration_site.proving.scenarios.contract import Scenario
@@ -32,5 +35,8 @@ _ALL: tuple[type[Scenario], ...] = (
     DatabaseKilled,
     DatabaseAway,
     Watched,
+    BeatsKilled,
+    BeatAway,
+    BrokerAwayScheduled,
 )
 SCENARIOS: dict[str, type[Scenario]] = {scenario.name: scenario for scenario in _ALL}
