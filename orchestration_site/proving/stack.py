@@ -52,7 +52,7 @@ class Servers:
 
 
 class Stack(ABC):
-    """A running system. Workers and beats are started one by one; each kill, stop and restart is done to their `Process`."""
+    """A running system. Workers and beats are started singly; each kill, stop or restart is done to their `Process`."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers | None) -> None:
         self.folder = folder
