@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
+from deployments.admin_beat import take_over_beats_tables
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
 from deployments.admin_schedules import ScheduleInline
@@ -18,6 +19,8 @@ from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from executor.json_schema import validate_instance
+
+take_over_beats_tables()
 
 
 @admin.register(Deployment)

@@ -63,6 +63,17 @@ def names_of_entries(schedule_id: UUID) -> tuple[str, ...]:
     return (f"schedule {schedule_id}", f"schedule {schedule_id}, day of week")
 
 
+def schedule_id_of(entry: PeriodicTask) -> UUID | None:
+    """The id of the schedule that the entry stands for; None of an entry that is not ours."""
+    if entry.task != FIRE_SCHEDULE:
+        return None
+    try:
+        [schedule_id] = json.loads(entry.args)
+        return UUID(schedule_id)
+    except (ValueError, TypeError, AttributeError):  # somebody has changed it; it is written again soon
+        return None
+
+
 def turn_entries_off(schedule_ids: Collection[UUID]) -> None:
     """Show in beat's tables that these schedules have no next time any more; in the transaction that says so."""
     if not schedule_ids:

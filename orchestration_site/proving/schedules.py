@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,9 @@ from orchestration_site.proving.client import SiteClient
 from orchestration_site.proving.findings import Findings, read_records
 from orchestration_site.proving.trial import POLL_SECONDS, PROGRESS_SECONDS, Trial, chain
 from orchestration_site.proving.verdict import Promise, percentile
+
+#: The times begin so long after the schedules were asked for, so that all are in force by then.
+STARTS_IN_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -75,32 +78,33 @@ class Outcome:
         return f"{len(self.scheduled)} schedules; fired late by {spread}"
 
 
-async def deploy_scheduled(trial: Trial, schedule: dict[str, Any]) -> Scheduled:
-    """A deployment of one block with this schedule, whose times are whatever it says."""
+async def deploy_unscheduled(trial: Trial) -> Scheduled:
+    """A deployment of one block, without a schedule so far."""
     [marker] = trial.markers(1)
-    deployment_id = await trial.client.deploy(chain(1, trial.model, {}), f"scheduled-{marker}")
-    await trial.client.schedule(deployment_id, {**schedule, "input_data": {"marker": marker}})
-    trial.deployment_id = deployment_id
-    return Scheduled(deployment_id, marker)
+    trial.deployment_id = await trial.client.deploy(chain(1, trial.model, {}), f"scheduled-{marker}")
+    return Scheduled(trial.deployment_id, marker)
 
 
-async def schedule_every_second(
-    trial: Trial, *, schedules: int, seconds: int, starts_in: float = 3.0, **policies: Any
-) -> list[Scheduled]:
-    """So many schedules, each with a time every second, for so many seconds and from soon on."""
-    start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=starts_in)
-    end = start + timedelta(seconds=seconds)
-    schedule = {
-        "interval_seconds": 1,
-        "start_at": start.isoformat(),
-        "end_at": end.isoformat(),
-        "overlap": "allow",
-        **policies,
-    }
-    made = [await deploy_scheduled(trial, schedule) for _ in range(schedules)]
+async def schedule(trial: Trial, deployed: Scheduled, **fields: Any) -> None:
+    """Give it this schedule, with the input that its design asks for."""
+    await trial.client.schedule(deployed.deployment_id, {**fields, "input_data": {"marker": deployed.marker}})
+
+
+async def schedule_every_second(trial: Trial, *, schedules: int, seconds: int) -> list[Scheduled]:
+    """So many schedules, each with a time every second, for so many seconds and from soon on.
+
+    Raises `TimeoutError` when the system takes them so slowly that the first time has come before.
+    """
+    deployed = [await deploy_unscheduled(trial) for _ in range(schedules)]
+    start = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=STARTS_IN_SECONDS)
     # The grid hangs on the start, which is no time of its own; the end is.
     times = tuple(start + timedelta(seconds=second) for second in range(1, seconds + 1))
-    return [Scheduled(each.deployment_id, each.marker, times) for each in made]
+    bounds = {"start_at": start.isoformat(), "end_at": times[-1].isoformat()}
+    for each in deployed:
+        await schedule(trial, each, interval_seconds=1, overlap="allow", **bounds)
+    if datetime.now(UTC) >= times[0]:
+        raise TimeoutError(f"That {schedules} schedules are stored")
+    return [replace(each, times=times) for each in deployed]
 
 
 async def sleep_until(moment: datetime) -> None:

@@ -5,7 +5,7 @@ The hour is not waited for: the schedules are set back by it in their rows, wher
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final
 
@@ -14,8 +14,9 @@ from orchestration_site.proving.scenarios.contract import Scenario
 from orchestration_site.proving.schedules import (
     Fired,
     Scheduled,
-    deploy_scheduled,
+    deploy_unscheduled,
     find_outcome,
+    schedule,
     until_all_have_ended,
 )
 from orchestration_site.proving.stack import DISTRIBUTED, EMBEDDED
@@ -26,12 +27,6 @@ EVERY: Final = timedelta(minutes=10)
 AWAY: Final = timedelta(hours=1)
 #: How many of the missed times run, and are completed.
 RUNS: Final = {"none": 0, "latest": 1, "all": AWAY // EVERY}
-SET_BACK = """
-from datetime import datetime
-from deployments.models import ScheduleConfig
-at = datetime.fromisoformat({at!r})
-print(ScheduleConfig.objects.filter(next_occurrence_at__gt=at).update(next_occurrence_at=at, next_fire_at=at))
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +47,7 @@ class BeatAway(Scenario):
         scheduled = [await self._deploy(trial, policy, start, times) for policy in RUNS]
         await asyncio.to_thread(trial.stack.end_workers)
         trial.has_killed("everything that fires killed")
-        words = SET_BACK.format(at=times[0].isoformat())
-        await asyncio.to_thread(run_manage, trial.stack.env, "shell", "--no-imports", "-c", words)
+        await asyncio.to_thread(run_manage, trial.stack.env, "shell", "-v0", "-c", _set_back_to(times[0]))
         trial.say(f"the schedules stand at {times[0]:%H:%M:%S} UTC, an hour ago")
         if trial.target != EMBEDDED:
             trial.stack.add_beat()
@@ -68,10 +62,10 @@ class BeatAway(Scenario):
         return self.verdict(trial, outcome.findings, promises, [outcome.remark])
 
     async def _deploy(self, trial: Trial, policy: str, start: datetime, times: tuple[datetime, ...]) -> Scheduled:
+        made = await deploy_unscheduled(trial)
         every = int(EVERY.total_seconds())
-        schedule = {"interval_seconds": every, "start_at": start.isoformat(), "catch_up": policy}
-        made = await deploy_scheduled(trial, schedule)
-        return Scheduled(made.deployment_id, made.marker, times)
+        await schedule(trial, made, interval_seconds=every, start_at=start.isoformat(), catch_up=policy)
+        return replace(made, times=times)
 
 
 def _kept_policy(policy: str, rows: Sequence[Fired]) -> Promise:
@@ -81,3 +75,12 @@ def _kept_policy(policy: str, rows: Sequence[Fired]) -> Promise:
     shown = [row.reason or row.status for row in rows]
     text = f"`{policy}` runs {RUNS[policy]} of {len(rows)} missed times, the last"
     return Promise(text, shown == expected, ", ".join(shown))
+
+
+def _set_back_to(moment: datetime) -> str:
+    """Python for `manage.py shell`."""
+    return (
+        "from datetime import datetime; from deployments.models import ScheduleConfig;"
+        f"at = datetime.fromisoformat({moment.isoformat()!r});"
+        "ScheduleConfig.objects.filter(next_occurrence_at__gt=at).update(next_occurrence_at=at, next_fire_at=at)"
+    )
