@@ -15,25 +15,26 @@ from pathlib import Path
 from bench.figures.endpoint import measure_endpoint
 from bench.figures.engine import measure_engine
 from bench.figures.memory import measure_memory
+from bench.figures.schedules import measure_schedules
 from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
+FIGURES = ("engine", "endpoint", "memory", "schedules")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument(
-        "figures", nargs="*", choices=[[], "engine", "endpoint", "memory"], help="all, when none is named"
-    )
-    wanted = parser.parse_args().figures or ["engine", "endpoint", "memory"]
+    parser.add_argument("figures", nargs="*", choices=[[], *FIGURES], help="all, when none is named")
+    wanted = parser.parse_args().figures or FIGURES
     measurements: list[Measurement] = []
     with run_postgres() as postgres_url, run_redis() as redis_url, run_mock_provider() as provider_url:
         figures: dict[str, Callable[[], list[Measurement]]] = {
             "engine": lambda: measure_engine(provider_url),
             "endpoint": lambda: measure_endpoint(postgres_url, redis_url, provider_url),
             "memory": lambda: measure_memory(postgres_url, redis_url),
+            "schedules": lambda: measure_schedules(postgres_url, redis_url),
         }
         for name in wanted:
             print(f"Measuring: {name} …", file=sys.stderr, flush=True)

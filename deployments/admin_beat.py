@@ -15,7 +15,7 @@ from django_celery_beat.admin import CrontabScheduleAdmin, IntervalScheduleAdmin
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from deployments.admin_links import admin_link
-from deployments.models import ScheduleConfig
+from deployments.models import Deployment
 from deployments.scheduling.entries import FIRE_SCHEDULE, schedule_id_of
 
 LEFT_ALONE = "%d of them belong to deployments and were left alone: change the deployment's schedule instead."
@@ -52,8 +52,9 @@ class EntryAdmin(PeriodicTaskAdmin):  # type: ignore[misc] # it ships no types
     @admin.display(description="deployment")
     def deployment_link(self, entry: PeriodicTask) -> str:
         """Where it is changed."""
-        schedule = ScheduleConfig.objects.select_related("deployment").filter(id=schedule_id_of(entry)).first()
-        return "" if schedule is None else admin_link(schedule.deployment)
+        schedule_id = schedule_id_of(entry)
+        deployment = None if schedule_id is None else Deployment.objects.filter(schedule__id=schedule_id).first()
+        return "" if deployment is None else admin_link(deployment)
 
     @admin.action(description="Enable selected tasks")
     def enable_tasks(self, request: HttpRequest, entries: "QuerySet[Any]") -> None:

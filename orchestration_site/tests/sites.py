@@ -6,7 +6,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from orchestration_site.proving.processes import (
 )
 from orchestration_site.proving.servers import create_database, free_port
 
+ROLES = ("web", "worker", "beat")
 ADMIN_PASSWORD = "only for tests"
 
 
@@ -120,8 +121,13 @@ def run_embedded_site(**variables: object) -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def run_distributed_site(postgres_url: str, redis_url: str, **variables: object) -> Iterator[Site]:
-    """Web, worker and beat as a process each, on a new database of that PostgreSQL server and on that Redis."""
+def run_distributed_site(
+    postgres_url: str, redis_url: str, *, roles: Collection[str] = ROLES, **variables: object
+) -> Iterator[Site]:
+    """Web, worker and beat as a process each, on a new database of that PostgreSQL server and on that Redis.
+
+    Of `roles` the web process is always one.
+    """
     with tempfile.TemporaryDirectory(prefix="orchestration-distributed-") as name, serve_in_thread() as provider:
         folder, port, unique = Path(name), free_port(), secrets.token_hex(4)
         env = site_environment(
@@ -136,10 +142,12 @@ def run_distributed_site(postgres_url: str, redis_url: str, **variables: object)
         site = Site(f"http://127.0.0.1:{port}", env, provider, {})
         site.run_manage("setup")
         try:
-            for role, command in commands_of_roles(port).items():
-                site.processes[role] = Process.start(role, command, env, folder)
+            commands = commands_of_roles(port)
+            for role in roles:
+                site.processes[role] = Process.start(role, commands[role], env, folder)
             wait_until_ready(site.base_url, site.processes["web"])
-            site.processes["worker"].wait_for_line(WORKER_IS_READY)
+            if "worker" in roles:
+                site.processes["worker"].wait_for_line(WORKER_IS_READY)
             yield site
         finally:
             site.stop()
