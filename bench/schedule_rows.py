@@ -71,7 +71,7 @@ def make_stock(idle: int, due: int, at: str, quick: int) -> None:
 
 def edit_stock(number: int) -> None:
     """Make an entry run every second, as the admin does; how long that took (s) and when it was done."""
-    interval = IntervalSchedule.objects.get_or_create(every=1, period="seconds")[0]
+    interval = IntervalSchedule.objects.filter(every=1, period="seconds").first()
     entry = PeriodicTask.objects.get(name=f"idle-{number}")
     began = time.perf_counter()
     entry.crontab, entry.interval = None, interval

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -111,7 +112,9 @@ def measure_schedules(postgres_url: str, redis_url: str) -> list[Measurement]:
         tempfile.TemporaryDirectory(prefix="orchestration-beats-") as folder,
     ):
         bench = Bench(site, messages, Path(folder))
-        ours, stock = _measure_ours(bench), _measure_stock(bench)
+        ours = _measure_ours(bench)
+        print("  … and now the stock scheduler", file=sys.stderr, flush=True)
+        stock = _measure_stock(bench)
     late, theirs = (percentile(seen.lateness, 50) for seen in (ours, stock))
     per_edit = [statistics.median(seen.edit_seconds) * 1000 for seen in (ours, stock)]
     unsent = DUE - ours.due_sent

@@ -79,32 +79,30 @@ def test_design_deploy_execute_schedule_fires_logs(api: SiteApi, deployed: Deplo
     assert counted >= 3
 
 
-def test_an_edit_is_in_force_soon_and_fires_nothing_itself(deployed: Deployed, clock: Deployed) -> None:
+def test_an_edit_is_in_force_soon_and_fires_nothing_itself(deployed: Deployed) -> None:
+    """Nothing else wakes the beat: it has to look by itself."""
     deployed.change(schedule=YEARLY)
-    let_the_beat_look(clock)
-    assert scheduled_rows(deployed) == []
     began = datetime.now(UTC)
     deployed.change(schedule=EVERY_SECOND)
     answered = datetime.now(UTC)
     [first, *_] = until(deployed, bool)
     assert began < moment(first["scheduled_for"]) <= answered + timedelta(seconds=1), "the first time after the edit"
     assert datetime.now(UTC) - answered < IN_FORCE_WITHIN
-    deployed.change(schedule=YEARLY)
-    over = datetime.now(UTC)
-    let_the_beat_look(clock)
-    assert all(moment(row["scheduled_for"]) <= over for row in scheduled_rows(deployed))
 
 
 def test_edits_again_and_again_fire_nothing(deployed: Deployed, clock: Deployed) -> None:
     """Beat's own scheduler takes an entry that has never run, or whose crontab was changed, for one that is due."""
-    for minute in range(2):
-        before = datetime.now(UTC) - timedelta(minutes=1 + minute)
-        deployed.change(schedule=YEARLY | {"cron_expression": f"{before.minute} {before.hour} * * *"})
-        deployed.change(
-            schedule={"interval_seconds": 86_400, "start_at": before.isoformat()} | {"input_data": YEARLY["input_data"]}
-        )
-        let_the_beat_look(clock)
-    assert scheduled_rows(deployed) == []
+    deployed.change(schedule=EVERY_SECOND)
+    until(deployed, bool)
+    deployed.change(schedule=YEARLY)
+    over = datetime.now(UTC)
+    before = over - timedelta(minutes=2)
+    deployed.change(schedule=YEARLY | {"cron_expression": f"{before.minute} {before.hour} * * *"})
+    let_the_beat_look(clock)
+    daily = {"interval_seconds": 86_400, "start_at": before.isoformat()}
+    deployed.change(schedule=daily | {"input_data": YEARLY["input_data"]})
+    let_the_beat_look(clock)
+    assert all(moment(row["scheduled_for"]) <= over for row in scheduled_rows(deployed))
 
 
 def test_a_time_that_is_skipped_stands_in_the_history_with_its_reason(api: SiteApi) -> None:

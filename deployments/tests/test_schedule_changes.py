@@ -193,6 +193,21 @@ class TestRunningNow:
             run_schedule_now(schedule=make_schedule(deployment), by="user:ann")
 
 
+#: A zone, and a moment some hours before its clocks are changed; where they never are, before those of Paris are.
+EVENINGS_BEFORE_CHANGES = [
+    ("Europe/Paris", "2025-03-29T20:00:00+00:00"),
+    ("Europe/Paris", "2025-10-25T20:00:00+00:00"),
+    ("America/New_York", "2025-03-09T01:00:00+00:00"),
+    ("America/New_York", "2025-11-02T01:00:00+00:00"),
+    ("Australia/Lord_Howe", "2025-04-05T10:00:00+00:00"),
+    ("Australia/Lord_Howe", "2025-10-04T10:00:00+00:00"),
+    ("Asia/Kolkata", "2025-03-29T20:00:00+00:00"),
+    ("Asia/Kolkata", "2025-10-25T20:00:00+00:00"),
+    ("UTC", "2025-03-29T20:00:00+00:00"),
+    ("UTC", "2025-10-25T20:00:00+00:00"),
+]
+
+
 @pytest.mark.django_db
 class TestWhatWasPreviewedFires:
     @pytest.mark.parametrize(
@@ -207,17 +222,27 @@ class TestWhatWasPreviewedFires:
     )
     def test_time_by_time(self, fields: dict[str, Any]) -> None:
         """At each moment that was previewed, over a change of the clocks, the time that was previewed fires."""
-        began = datetime.fromisoformat("2025-10-25T20:00:00+00:00")
-        schedule = make_schedule(after=began, overlap="allow", **fields)
-        runs = preview_schedule(schedule, count=40, after=began).runs
-        for run in runs:
-            assert run.fires_at is not None
-            schedule.refresh_from_db()
-            assert (schedule.next_occurrence_at, schedule.next_fire_at) == (run.utc, run.fires_at)
-            for moment, fired in ((run.fires_at - timedelta(milliseconds=1), 0), (run.fires_at, 1)):
-                with patch("deployments.scheduling.firing.timezone.now", return_value=moment):
-                    assert fire_due() == fired
-        assert times(schedule) == [run.utc for run in runs]
+        expect_what_is_previewed(datetime.fromisoformat("2025-10-25T20:00:00+00:00"), count=40, **fields)
+
+    @pytest.mark.parametrize("cron", ["30 1 * * *", "15 2 * * *", "*/20 1-2 * * *", "10 * * * *"])
+    @pytest.mark.parametrize(("zone", "evening"), EVENINGS_BEFORE_CHANGES)
+    def test_over_both_changes_of_a_year(self, zone: str, evening: str, cron: str) -> None:
+        """Fixed, in steps and every hour, on the night of the change and on the next."""
+        expect_what_is_previewed(datetime.fromisoformat(evening), count=8, cron_expression=cron, timezone=zone)
+
+
+def expect_what_is_previewed(began: datetime, *, count: int, **fields: Any) -> None:
+    """That it fires at each moment of the preview, and not a millisecond before it."""
+    schedule = make_schedule(after=began, overlap="allow", **fields)
+    runs = preview_schedule(schedule, count=count, after=began).runs
+    for run in runs:
+        assert run.fires_at is not None
+        schedule.refresh_from_db()
+        assert (schedule.next_occurrence_at, schedule.next_fire_at) == (run.utc, run.fires_at)
+        for moment, fired in ((run.fires_at - timedelta(milliseconds=1), 0), (run.fires_at, 1)):
+            with patch("deployments.scheduling.firing.timezone.now", return_value=moment):
+                assert fire_due() == fired
+    assert times(schedule) == [run.utc for run in runs]
 
 
 @pytest.mark.django_db
