@@ -87,6 +87,8 @@ def test_a_time_has_one_row_even_when_the_clock_is_set_back() -> None:
     make_due(schedule)
     assert fire_due() == 0
     assert len(rows(schedule)) == 1
+    schedule.refresh_from_db()
+    assert (schedule.paused_at, schedule.next_occurrence_at) == (None, last_minute() + MINUTE), "it goes on"
 
 
 @pytest.mark.parametrize(

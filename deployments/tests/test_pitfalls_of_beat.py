@@ -176,6 +176,7 @@ def test_7_an_edit_of_one_schedule_leaves_an_equal_one_as_it_is(world: World) ->
     world.add("one", cron="0 2 * * *")
     world.add("equal", cron="0 2 * * *")
     world.edit("one", cron="0 3 * * *")
+    assert world.entry("equal").crontab.hour == "2"
     world.start_beat()
     world.run_until(MONDAY + 2 * HOUR, step=STEP)
     assert world.fired("equal") == [MONDAY + 2 * HOUR]

@@ -79,6 +79,13 @@ def test_an_entry_of_a_fixed_hour_is_loaded_whatever_the_hour() -> None:
     assert "nightly" not in stock.schedule or far == 4, "the stock scheduler leaves it out, and runs it a day late"
 
 
+def test_an_entry_that_cannot_be_read_keeps_no_other_from_running() -> None:
+    make_entry("theirs")
+    unreadable = CrontabSchedule.objects.create(minute="")
+    PeriodicTask.objects.create(name="unreadable", task="their.task", crontab=unreadable)
+    assert set(make_beat().schedule) & {"theirs", "unreadable"} == {"theirs"}
+
+
 def test_one_beat_at_a_time_runs_foreign_entries() -> None:
     one, two = make_beat(), make_beat()
     with patch.object(DatabaseScheduler, "tick", return_value=5.0) as stock:
