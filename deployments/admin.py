@@ -159,6 +159,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         "deployment_link",
         "version_number",
         "status",
+        "reason",
         "trigger_type",
         "triggered_by",
         "created_at",

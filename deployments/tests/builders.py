@@ -85,12 +85,11 @@ def make_queued(deployment: Deployment | None = None, **fields: Any) -> Executio
         deployment=deployment,
         design=deployment.design,
         version=deployment.version,
-        trigger_type="api",
         triggered_by="key:test",
         limits=ExecutionLimits.of(deployment).as_json(),
         is_limited=deployment.max_concurrent is not None,
         created_at=timezone.now(),
-        **fields,
+        **{"trigger_type": "api"} | fields,
     )
     lifecycle.accept(execution)
     return execution

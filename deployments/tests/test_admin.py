@@ -194,6 +194,15 @@ def test_a_schedules_list_says_what_runs_when_and_who_paused_it(admin: Client) -
     assert f"<div>{next_run.astimezone(ZoneInfo('Europe/Berlin')):%Y-%m-%d} 09:00:00 +0" in one
 
 
+def test_a_scheduled_time_that_was_skipped_stands_in_the_list_with_its_reason(admin: Client) -> None:
+    skipped = make_queued(trigger_type="scheduled", reason="overlap")
+    make_queued(make_deployment("other"))
+    page = admin.get(url_of(ExecutionLog, "changelist") + "?reason=overlap").content.decode()
+    assert '<td class="field-reason">overlap</td>' in page
+    assert str(skipped.pk) in page
+    assert "1 execution" in page
+
+
 def test_schedules_are_paused_and_resumed(admin: Client) -> None:
     make_schedule()
     assert "1 paused" in run_action(admin, ScheduleConfig, "pause")
