@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
@@ -48,8 +49,12 @@ class Prepared:
 
     def fill(self, values: Values) -> list[Any]:
         """The parameters for these values, as the database's driver takes them. Raises `KeyError` for one missing."""
+        return self._fill(values, connections[DEFAULT_DB_ALIAS])
+
+    def _fill(self, values: Values, database: BaseDatabaseWrapper) -> list[Any]:
+        # Given the connection itself: through `django.db.connection` each field's conversion looks it up anew.
         return [
-            parameter.output_field.get_db_prep_save(values[parameter.name], connection)
+            parameter.output_field.get_db_prep_save(values[parameter.name], database)
             if isinstance(parameter, Slot)
             else parameter
             for parameter in self._parameters
@@ -57,7 +62,8 @@ class Prepared:
 
     def run_each(self, rows: Iterable[Values]) -> int:
         """Run it for each row of values, sent together where the driver can; how many rows it changed in all."""
-        filled = [self.fill(values) for values in rows]
+        database = connections[DEFAULT_DB_ALIAS]
+        filled = [self._fill(values, database) for values in rows]
         if not filled:
             return 0
         with connection.cursor() as cursor:

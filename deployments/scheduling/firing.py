@@ -26,7 +26,8 @@ from deployments.scheduling.planning import BROKEN_INSIDE, Batch, plan
 
 log = logging.getLogger(__name__)
 
-SCHEDULES_AT_ONCE = 250
+#: Those of one transaction. What it made is published while the next is at it, so that few wait for many.
+SCHEDULES_AT_ONCE = 25
 #: What fires later than this is worth a line in the log.
 LATE_SECONDS = 3.0
 
