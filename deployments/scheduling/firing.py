@@ -26,7 +26,7 @@ from deployments.scheduling.planning import BROKEN_INSIDE, Batch, plan
 
 log = logging.getLogger(__name__)
 
-#: Those of one transaction. Smaller ones are no quicker for the first of many: publishing takes the same time from them.
+#: Those of one transaction. With smaller ones the first of many are no earlier: publishing takes its time from them.
 SCHEDULES_AT_ONCE = 250
 #: What fires later than this is worth a line in the log.
 LATE_SECONDS = 3.0
