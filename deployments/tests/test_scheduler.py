@@ -103,8 +103,10 @@ def test_one_beat_at_a_time_runs_foreign_entries() -> None:
 
 def test_an_outage_of_the_database_ends_no_beat() -> None:
     beat = make_beat()
-    with patch.object(scheduler_module, "fire_due", side_effect=OperationalError("gone")):
+    make_due(make_schedule())
+    with patch.object(scheduler_module, "fire_due", side_effect=OperationalError("gone")) as fire:
         assert beat.tick() == scheduler_module.RETRY_SECONDS
+    fire.assert_called_once()
 
 
 def test_a_beat_starts_while_the_database_is_away() -> None:
