@@ -27,6 +27,7 @@ from designs.versions import freeze_version
 from executor.errors import InvalidDesign, Problem
 
 VersionChoice = int | Literal["latest"]
+_CHANGED_FIELDS: Final = ("version", "design_name", "status", "status_reason", "updated_by", "updated_at")
 
 
 class EndpointTaken(Exception):
@@ -128,9 +129,8 @@ def update_deployment(
         if changes.status is not UNSET:
             _set_status(deployment, changes.status, by)
         _change_schedule(deployment, changes)
-        deployment.save(
-            update_fields=["version", "design_name", "status", "status_reason", "updated_at", *LIMIT_FIELDS]
-        )
+        deployment.updated_by = by
+        deployment.save(update_fields=[*_CHANGED_FIELDS, *LIMIT_FIELDS])
         if since is not None:
             _reschedule(deployment, after=since)
     return deployment

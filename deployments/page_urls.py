@@ -2,8 +2,18 @@
 
 from django.urls import path
 
-from deployments.pages.deployments import DeploymentsPage
+from deployments.pages.calling import CallDialog
+from deployments.pages.configuring import ConfigureDialog, VersionDifferences
+from deployments.pages.deleting import DeleteDialog
+from deployments.pages.deploying import DeployDialog
+from deployments.pages.deployments import DeploymentCards, DeploymentsPage
 
 urlpatterns = [
     path("", DeploymentsPage.as_view(), name="deployments"),
+    path("deployments/cards", DeploymentCards.as_view(), name="deployment-cards"),
+    path("deployments/new", DeployDialog.as_view(), name="deploy-dialog"),
+    path("deployments/<uuid:pk>/configure", ConfigureDialog.as_view(), name="configure-dialog"),
+    path("deployments/<uuid:pk>/call", CallDialog.as_view(), name="call-dialog"),
+    path("deployments/<uuid:pk>/delete", DeleteDialog.as_view(), name="delete-dialog"),
+    path("deployments/<uuid:pk>/differences", VersionDifferences.as_view(), name="version-differences"),
 ]

@@ -5,6 +5,7 @@ from django.urls import path, re_path
 from deployments.api.deployed import DeployedEndpointView, EndpointOpenApiView
 from deployments.api.deployments import DeploymentViewSet
 from deployments.api.drafts import DraftExecutionView
+from deployments.api.endpoint_paths import EndpointPathView
 from deployments.api.executions import ExecutionViewSet
 from deployments.api.keys import KeyViewSet
 from deployments.api.schedules import SchedulePreviewView, ScheduleViewSet
@@ -29,6 +30,7 @@ urlpatterns = [
         for action, method in SCHEDULE_ACTIONS.items()
     ),
     re_path(r"^schedules/preview/?$", SchedulePreviewView.as_view(), name="schedule-preview"),
+    re_path(r"^endpoint-paths/?$", EndpointPathView.as_view(), name="endpoint-path"),
     re_path(rf"^designs/(?P<design_id>{UUID_PATTERN})/execute/?$", DraftExecutionView.as_view(), name="design-execute"),
     re_path(r"^deployed/(?P<endpoint_path>.+)/openapi\.json$", EndpointOpenApiView.as_view(), name="endpoint-openapi"),
     path("deployed/<path:endpoint_path>", DeployedEndpointView.as_view(), name="endpoint"),

@@ -33,6 +33,12 @@ _ACCEPTED: JsonObject = {
         "url": {"type": "string"},
     },
 }
+#: What stands for the key in each call of `calls_of`, and what takes its place when there is one.
+KEY_PLACES = {
+    "curl": ("$API_KEY", "{key}"),
+    "python": ('os.environ["API_KEY"]', '"{key}"'),
+    "javascript": ("${process.env.API_KEY}", "{key}"),
+}
 _ANY_OBJECT: JsonObject = {"type": "object"}
 #: Keywords whose values are data, in which nothing is a reference.
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})

@@ -200,6 +200,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "execution_count",
             "created_at",
             "updated_at",
+            "updated_by",
         ]
         read_only_fields = fields
 

@@ -63,6 +63,7 @@ class Deployment(TeamOwned):
     last_execution_at = models.DateTimeField(null=True, blank=True)
     execution_count = models.PositiveBigIntegerField(default=0)
     created_by = models.CharField(max_length=200, blank=True, default="")
+    updated_by = models.CharField(max_length=200, blank=True, default="", help_text="Who made the last revision.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,110 @@
+"""The dialog that changes a deployment: its status, schedule, limits, version and keys."""
+
+import json
+from typing import Any, ClassVar, Final
+
+from django.db.models import Q
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from rest_framework.utils.encoders import JSONEncoder
+
+from access.principal import Verb
+from deployments.api.example_inputs import example_input
+from deployments.api.serializers import LimitsSerializer, ScheduleSerializer
+from deployments.keys import SCOPES
+from deployments.models import ApiKey, Deployment
+from deployments.models.deployment import DeploymentQuerySet
+from deployments.pages.one import DeploymentPage
+from designs.differences import differences
+from designs.models import DesignVersion
+from rest.preconditions import etag
+
+MAX_VERSIONS: Final = 100
+MAX_KEYS: Final = 100
+TABS: Final = (("schedule", "Status and schedule"), ("limits", "Limits"), ("version", "Version"), ("keys", "Keys"))
+#: Of each limit: its name in the API, what it is called, what it does, and the step of its field.
+LIMITS: Final = (
+    ("rate_count", "Calls", "So many calls in the time beside it.", "1"),
+    ("rate_seconds", "in seconds", "60 is a minute, 3600 an hour.", "1"),
+    ("max_concurrent", "Executions at once", "Beyond that, calls wait or are refused.", "1"),
+    ("deadline_seconds", "Deadline in seconds", "An execution that takes longer fails.", "1"),
+    ("max_calls", "Model calls", "Of one execution.", "1"),
+    ("max_tokens", "Tokens", "Of one execution.", "1"),
+    ("max_cost_usd", "Cost in USD", "Of one execution.", "any"),
+)
+
+
+class ConfigureDialog(DeploymentPage):
+    """Everything that can be changed, as it is. It is changed over the API, on the revision that is shown."""
+
+    template_name = "deployments/configure_dialog.html"
+    verbs: ClassVar[tuple[Verb, ...]] = ("change",)
+
+    def get_queryset(self) -> DeploymentQuerySet:
+        return super().get_queryset().select_related("version", "schedule", "design").defer("design__draft")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        deployment = self.deployment
+        limits = dict(LimitsSerializer(deployment).data)
+        wanted = self.request.GET.get("tab", "")
+        return super().get_context_data(
+            tab=wanted if wanted in dict(TABS) else TABS[0][0],
+            tabs=TABS,
+            etag=etag(deployment.revision),
+            base=_json({"status": deployment.status, "schedule": _schedule(deployment), "limits": limits}),
+            schedule=getattr(deployment, "schedule", None),
+            schedule_json=_json(_schedule(deployment)),
+            example=_json(example_input(deployment.version.document.get("input_schema"))),
+            limits=[(*row, limits[row[0]]) for row in LIMITS],
+            when_full=limits["when_full"],
+            versions=list(
+                DesignVersion.objects.filter(design_id=deployment.design_id).defer("document")[:MAX_VERSIONS]
+            ),
+            keys=self._keys(),
+            scopes=SCOPES,
+            **kwargs,
+        )
+
+    def _keys(self) -> list[ApiKey]:
+        """Those that open this endpoint. Who may not manage keys sees none."""
+        if not self.principal.may("manage_keys"):
+            return []
+        opening = Q(all_deployments=True) | Q(deployments=self.deployment)
+        keys = ApiKey.objects.visible_to(self.principal).filter(opening, team_id=self.deployment.team_id)
+        return list(keys.filter(revoked_at__isnull=True)[:MAX_KEYS])
+
+
+class VersionDifferences(DeploymentPage):
+    """What another version, or what is saved now, differs in from what is deployed: `?with=3`, `?with=latest`."""
+
+    template_name = "deployments/_differences.html"
+    verbs: ClassVar[tuple[Verb, ...]] = ("change", "view")
+
+    def get_queryset(self) -> DeploymentQuerySet:
+        return super().get_queryset().select_related("version", "design")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        wanted = self.request.GET.get("with", "latest")
+        other = self.deployment.design.draft if wanted == "latest" else self._version(wanted).document
+        return super().get_context_data(
+            wanted=wanted,
+            found=differences(self.deployment.version.document, other),
+            is_deployed=wanted == str(self.deployment.version.number),
+            **kwargs,
+        )
+
+    def _version(self, wanted: str) -> DesignVersion:
+        if not (wanted.isascii() and wanted.isdigit() and len(wanted) <= 9):
+            raise Http404
+        versions = DesignVersion.objects.filter(design_id=self.deployment.design_id)
+        found: DesignVersion = get_object_or_404(versions, number=int(wanted))
+        return found
+
+
+def _schedule(deployment: Deployment) -> Any:
+    schedule = getattr(deployment, "schedule", None)
+    return None if schedule is None else ScheduleSerializer(schedule).data
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, cls=JSONEncoder, ensure_ascii=False)
