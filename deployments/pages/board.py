@@ -94,6 +94,16 @@ class Outcomes:
         return int(1000 * self.completed / judged) / 10 if judged else None
 
     @property
+    def p95(self) -> str:
+        """`840 ms`, `1.2 s`, `3 min 20 s`; empty where nothing completed."""
+        if self.p95_ms is None:
+            return ""
+        if self.p95_ms < 1000:
+            return f"{self.p95_ms} ms"
+        seconds = self.p95_ms / 1000
+        return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+    @property
     def segments(self) -> list[dict[str, Any]]:
         """Kinds with where they begin and how wide they are, of 100."""
         found, start = [], 0.0
@@ -149,7 +159,7 @@ def live_deployments(principal: Principal) -> DeploymentQuerySet:
         .annotate(n=Count("pk"))
         .values("n")
     )
-    return (
+    found: DeploymentQuerySet = (
         Deployment.objects.visible_to(principal)
         .live()
         .select_related("version", "schedule", "design")
@@ -163,12 +173,13 @@ def live_deployments(principal: Principal) -> DeploymentQuerySet:
             is_edited=Case(When(_IS_EDITED, then=True), default=False, output_field=BooleanField()),
         )
     )
+    return found
 
 
 def count_statuses(principal: Principal) -> dict[str, int]:
     """How many are live, by status, and all of them under an empty string."""
     rows = Deployment.objects.visible_to(principal).live().order_by().values_list("status").annotate(n=Count("pk"))
-    counts = {status: count for status, count in rows}
+    counts: dict[str, int] = dict(rows)
     return {"": sum(counts.values()), **{status: counts.get(status, 0) for status in Deployment.Status.values}}
 
 
@@ -206,10 +217,10 @@ def _p95(day: Any) -> Any:
 
     By window functions, which SQLite has too: it has no percentile_cont.
     """
-    each = {"partition_by": [F("deployment_id")]}
+    each = [F("deployment_id")]
     ranked = day.filter(status="completed", duration_ms__isnull=False).annotate(
-        rank=Window(RowNumber(), order_by=[F("duration_ms").asc()], **each),
-        among=Window(Count("pk"), **each, output_field=BigIntegerField()),
+        rank=Window(RowNumber(), partition_by=each, order_by=[F("duration_ms").asc()]),
+        among=Window(Count("pk"), partition_by=each, output_field=BigIntegerField()),
     )
     # The rank is 0.95 of the number, rounded up, in whole numbers.
     wanted = ranked.filter(rank=(F("among") * 95 + 99) / 100)

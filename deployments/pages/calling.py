@@ -28,6 +28,4 @@ class CallDialog(DeploymentPage):
             {"id": name, "title": title, "call": calls[name], "key_place": KEY_PLACES[name]}
             for name, title in LANGUAGES
         ]
-        return super().get_context_data(
-            languages=languages, url=url, is_new="deployed" in self.request.GET, **kwargs
-        )
+        return super().get_context_data(languages=languages, url=url, is_new="deployed" in self.request.GET, **kwargs)

@@ -46,6 +46,7 @@ class ConfigureDialog(DeploymentPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         deployment = self.deployment
         limits = dict(LimitsSerializer(deployment).data)
+        schema = deployment.version.document.get("input_schema")
         wanted = self.request.GET.get("tab", "")
         return super().get_context_data(
             tab=wanted if wanted in dict(TABS) else TABS[0][0],
@@ -54,7 +55,8 @@ class ConfigureDialog(DeploymentPage):
             base=_json({"status": deployment.status, "schedule": _schedule(deployment), "limits": limits}),
             schedule=getattr(deployment, "schedule", None),
             schedule_json=_json(_schedule(deployment)),
-            example=_json(example_input(deployment.version.document.get("input_schema"))),
+            schema=_json(schema or {}),
+            example=_json(example_input(schema)),
             limits=[(*row, limits[row[0]]) for row in LIMITS],
             when_full=limits["when_full"],
             versions=list(

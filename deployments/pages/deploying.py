@@ -45,6 +45,7 @@ class DeployDialog(Page):
             "chosen_version": self.request.GET.get("version", "latest"),
             "problems": [_linked(problem, blocks) for problem in problems_of(design)],
             "blocks": json.dumps(blocks),
+            "schema": json.dumps(design.draft.get("input_schema") or {}),
             "example": json.dumps(example_input(design.draft.get("input_schema"))),
             "proposal": propose_endpoint(design.name),
             "prefix": self.request.build_absolute_uri(ENDPOINT_PREFIX),

@@ -10,6 +10,18 @@ export type DeploymentChanges = { status?: "active" | "inactive"; schedule?: New
   string,
   unknown
 >;
+export interface NewDeployment {
+  design_id: string;
+  endpoint_path: string;
+  version: number | "latest";
+  schedule: NewSchedule | null;
+}
+/** What was answered, and the ETag that the next change is made on. */
+export interface Tagged<T> {
+  data: T;
+  etag: string;
+}
+
 /** An execution that was accepted, and where it is looked at. */
 export interface Accepted {
   execution_id: string;
@@ -21,11 +33,19 @@ export const deploymentApi = {
   deploy: (designId: string, endpointPath: string, schedule?: NewSchedule) =>
     api.post<Deployment>("/api/deployments", { design_id: designId, endpoint_path: endpointPath, schedule }),
 
+  deployAs: (wanted: NewDeployment) => api.post<Deployment>("/api/deployments", wanted),
+
   getDeployments: () => api.get<Page<Deployment>>("/api/deployments"),
 
   getDeployment: (id: string) => api.get<Deployment>(`/api/deployments/${id}`),
 
   updateDeployment: (id: string, updates: DeploymentChanges) => api.put<Deployment>(`/api/deployments/${id}`, updates),
+
+  /** Of schedule and limits only the given fields; raises the 412 when another than the tagged revision is stored. */
+  changeDeployment: (id: string, changes: DeploymentChanges, etag: string) =>
+    tagged<Deployment>(api.send("PATCH", `/api/deployments/${id}`, changes, { headers: { "If-Match": etag } })),
+
+  getTagged: (id: string) => tagged<Deployment>(api.send("GET", `/api/deployments/${id}`, undefined, {})),
 
   deleteDeployment: (id: string) => api.delete(`/api/deployments/${id}`),
 
@@ -43,6 +63,11 @@ export const deploymentApi = {
   getExecutionLog: (deploymentId: string, logId: string) =>
     api.get<Execution>(`/api/deployments/${deploymentId}/logs/${logId}`),
 };
+
+async function tagged<T>(sent: Promise<{ data: unknown; headers: Headers }>): Promise<Tagged<T>> {
+  const { data, headers } = await sent;
+  return { data: data as T, etag: headers.get("ETag") ?? "*" };
+}
 
 export const executionApi = {
   get: (id: string) => api.get<Execution>(`/api/executions/${id}`),

@@ -52,6 +52,7 @@ export interface Deployment {
   execution_count: number;
   created_at: string;
   updated_at: string;
+  updated_by: string;
 }
 
 export interface ExecutionEvent {

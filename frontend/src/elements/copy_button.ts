@@ -2,7 +2,7 @@
 
 import { notify } from "./notices";
 
-class CopyButton extends HTMLElement {
+export class CopyButton extends HTMLElement {
   connectedCallback(): void {
     this.addEventListener("click", () => void this.#copy());
   }
@@ -20,3 +20,9 @@ class CopyButton extends HTMLElement {
 }
 
 customElements.define("copy-button", CopyButton);
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "copy-button": CopyButton;
+  }
+}

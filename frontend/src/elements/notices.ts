@@ -3,23 +3,39 @@
 import { ApiError } from "../problem";
 
 export type NoticeKind = "good" | "bad" | "warn";
+/** Where to go from a notice. */
+export interface NoticeLink {
+  href: string;
+  words: string;
+}
 const SECONDS_SHOWN = 6;
+const SECONDS_SHOWN_WITH_LINK = 20;
 
-export function notify(text: string, kind: NoticeKind = "good"): void {
+export function notify(text: string, kind: NoticeKind = "good", link?: NoticeLink): void {
   const notice = document.createElement("div");
   notice.className = `notice ${kind}`;
   notice.setAttribute("role", kind === "bad" ? "alert" : "status");
   const words = document.createElement("span");
   words.textContent = text;
-  notice.append(words, closeButton(notice));
+  notice.append(words);
+  if (link) notice.append(linkTo(link));
+  notice.append(closeButton(notice));
   place().append(notice);
   raise();
-  if (kind !== "bad") setTimeout(() => notice.remove(), SECONDS_SHOWN * 1000);
+  const seconds = link ? SECONDS_SHOWN_WITH_LINK : SECONDS_SHOWN;
+  if (kind !== "bad") setTimeout(() => notice.remove(), seconds * 1000);
 }
 
 /** What went wrong, in its own words where the site has said it. */
 export function notifyError(error: unknown): void {
   notify(error instanceof ApiError ? error.message : `Something went wrong in this page: ${String(error)}`, "bad");
+}
+
+function linkTo(link: NoticeLink): HTMLAnchorElement {
+  const made = document.createElement("a");
+  made.href = link.href;
+  made.textContent = link.words;
+  return made;
 }
 
 function closeButton(notice: HTMLElement): HTMLButtonElement {

@@ -1,0 +1,68 @@
+/** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, revokes one. */
+
+import { api } from "../client";
+import { act } from "./acting";
+import { make } from "./make";
+import { makeKey, type NewKey } from "./new_key";
+import { notify } from "./notices";
+
+class KeyList extends HTMLElement {
+  connectedCallback(): void {
+    this.addEventListener("click", (event) => {
+      const button = (event.target as Element).closest("button");
+      if (button?.matches("[data-make-key]"))
+        void act(
+          button,
+          () => this.#make(),
+          this.#error,
+          () => false,
+        );
+      if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
+    });
+  }
+
+  get #error(): HTMLElement | null {
+    return this.closest("dialog")?.querySelector("[data-error]") ?? null;
+  }
+
+  async #make(): Promise<void> {
+    const name = this.querySelector<HTMLInputElement>("[data-name]")?.value ?? "";
+    const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
+    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes));
+  }
+
+  #show(made: NewKey): void {
+    const place = this.querySelector<HTMLElement>("[data-made]");
+    if (!place) return;
+    const button = make("button", { type: "button", class: "button small" }, "Copy");
+    place.hidden = false;
+    place.replaceChildren(
+      make(
+        "div",
+        { class: "stack" },
+        make("p", {}, `This is the key “${made.name}”. It is shown only now: copy it before you close this.`),
+        make(
+          "div",
+          { class: "endpoint" },
+          make("code", {}, made.key),
+          make("copy-button", { value: made.key }, button),
+        ),
+      ),
+    );
+  }
+
+  async #revoke(button: HTMLButtonElement): Promise<void> {
+    const row = button.closest<HTMLElement>("[data-key]");
+    // The first click asks, the second one does it.
+    if (button.dataset.asked === undefined) {
+      button.dataset.asked = "";
+      button.textContent = "Revoke for good?";
+      return;
+    }
+    await api.delete(`/api/keys/${row?.dataset.key}`);
+    row?.remove();
+    notify("The key is revoked. It opens nothing from now on.");
+  }
+}
+
+customElements.define("key-list", KeyList);
