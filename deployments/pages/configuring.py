@@ -24,13 +24,13 @@ MAX_KEYS: Final = 100
 TABS: Final = (("schedule", "Status and schedule"), ("limits", "Limits"), ("version", "Version"), ("keys", "Keys"))
 #: Of each limit: its name in the API, what it is called, what it does, and the step of its field.
 LIMITS: Final = (
-    ("rate_count", "Calls", "So many calls in the time beside it.", "1"),
-    ("rate_seconds", "in seconds", "60 is a minute, 3600 an hour.", "1"),
     ("max_concurrent", "Executions at once", "Beyond that, calls wait or are refused.", "1"),
-    ("deadline_seconds", "Deadline in seconds", "An execution that takes longer fails.", "1"),
-    ("max_calls", "Model calls", "Of one execution.", "1"),
-    ("max_tokens", "Tokens", "Of one execution.", "1"),
-    ("max_cost_usd", "Cost in USD", "Of one execution.", "any"),
+    ("deadline_seconds", "Seconds of an execution", "One that takes longer fails.", "1"),
+    ("max_calls", "Model calls of an execution", "Before the next one it fails.", "1"),
+    ("max_tokens", "Tokens of an execution", "Of all its calls together.", "1"),
+    ("max_cost_usd", "Cost of an execution, in USD", "As far as prices are known.", "any"),
+    ("rate_count", "Rate: calls", "In the time beside it. Stored, and not in force yet.", "1"),
+    ("rate_seconds", "Rate: in so many seconds", "60 is a minute, 3600 an hour.", "1"),
 )
 
 
