@@ -1,0 +1,89 @@
+"""What two documents of a design differ in, as people read it."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from designs.differences import MAX_DIFFERENCES, SHOWN_CHARACTERS, Difference, differences
+from designs.samples import load_samples
+from designs.tests.builders import document
+
+
+def changed(change: Any) -> list[Difference]:
+    before: Any = document()
+    after = copy.deepcopy(before)
+    change(after)
+    return differences(before, after)
+
+
+@pytest.mark.parametrize("sample", load_samples(), ids=lambda sample: sample.endpoint_path)
+def test_a_document_differs_in_nothing_from_itself(sample: Any) -> None:
+    assert differences(sample.document, copy.deepcopy(sample.document)) == []
+
+
+def test_a_prompt_and_a_task_are_told_with_their_texts() -> None:
+    def change(after: Any) -> None:
+        after["blocks"][0]["data"]["task"] = "Say goodbye."
+        after["blocks"][0]["data"]["agents"][0]["system_prompt"] = "Be long."
+
+    assert changed(change) == [
+        Difference("Block Greet: task", "changed", "Greet {{input.name}}.", "Say goodbye."),
+        Difference("Block Greet, agent Writer: prompt", "changed", "Be brief.", "Be long."),
+    ]
+
+
+def test_blocks_agents_and_connections_come_and_go() -> None:
+    def change(after: Any) -> None:
+        second = copy.deepcopy(after["blocks"][0]) | {"id": "second"}
+        second["data"] = second["data"] | {"label": "Second"}
+        after["blocks"].append(second)
+        after["blocks"][0]["data"]["agents"][0] = {"id": "other", "name": "Other"}
+        after["connections"].append({"id": "c", "source": "greet", "target": "second"})
+
+    assert changed(change) == [
+        Difference("Block Greet, agent Writer", "removed"),
+        Difference("Block Greet, agent Other", "added"),
+        Difference("Block Second", "added"),
+        Difference("Connection Greet → Second", "added"),
+    ]
+
+
+def test_settings_and_config_are_named_one_by_one() -> None:
+    def change(after: Any) -> None:
+        after["blocks"][0]["data"]["config"] = {"on_error": "skip"}
+        after["blocks"][0]["data"]["agents"][0]["settings"] = {"temperature": 0}
+
+    assert [found.place for found in changed(change)] == [
+        "Block Greet: on error",
+        "Block Greet, agent Writer: temperature",
+    ]
+
+
+def test_a_pattern_that_changes_and_fields_of_the_design_are_told() -> None:
+    def change(after: Any) -> None:
+        after["blocks"][0]["type"] = "parallel"
+        after["input_schema"] = {"type": "object"}
+
+    assert [(found.place, found.before, found.after) for found in changed(change)] == [
+        ("Design: input schema", "", '{\n  "type": "object"\n}'),
+        ("Block Greet: pattern", "sequential", "parallel"),
+    ]
+
+
+def test_a_block_that_was_only_moved_is_a_matter_of_layout() -> None:
+    def change(after: Any) -> None:
+        after["blocks"][0]["position"] = {"x": 5, "y": 0}
+
+    assert changed(change) == [Difference("Layout", "changed")]
+
+
+def test_what_is_very_long_or_very_much_is_cut() -> None:
+    def lengthen(after: Any) -> None:
+        after["description"] = "x" * (SHOWN_CHARACTERS + 1)
+
+    def multiply(after: Any) -> None:
+        after["blocks"] += [{**after["blocks"][0], "id": f"b{number}"} for number in range(MAX_DIFFERENCES + 5)]
+
+    assert changed(lengthen)[0].after == "x" * SHOWN_CHARACTERS + " …"
+    assert len(changed(multiply)) == MAX_DIFFERENCES
