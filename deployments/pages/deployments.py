@@ -1,7 +1,7 @@
 """The first page: what is deployed, and how it goes."""
 
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from django.core.paginator import Paginator
@@ -42,7 +42,8 @@ class DeploymentsPage(Page):
 
     def render_to_response(self, context: dict[str, Any], **response_kwargs: Any) -> Any:
         response = super().render_to_response(context, **response_kwargs)
-        if is_part(self.request):
+        # A list that is only drawn anew is no new place to come back to.
+        if is_part(self.request) and _shown_at(self.request) != context["address"]:
             response["HX-Push-Url"] = context["address"]
         return response
 
@@ -98,6 +99,12 @@ def address_of(choice: Choice, *, page: int | None = None) -> str:
     number = choice.page if page is None else page
     query = urlencode(given if number == 1 else given | {"page": number})
     return f"{reverse('deployments')}?{query}" if query else reverse("deployments")
+
+
+def _shown_at(request: HttpRequest) -> str:
+    """The path and query of the page that htmx asks from."""
+    address = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return f"{address.path}?{address.query}" if address.query else address.path
 
 
 def _ids(given: list[str]) -> list[UUID]:

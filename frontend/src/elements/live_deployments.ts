@@ -11,7 +11,7 @@ const PAUSE_MS = 2000;
 
 class LiveDeployments extends HTMLElement {
   #feed: BoardFeed | undefined;
-  #known = new Map<string, string>();
+  #shown = new Map<string, Numbers>();
   #stale = new Set<string>();
   #timer = 0;
 
@@ -30,9 +30,8 @@ class LiveDeployments extends HTMLElement {
   disconnectedCallback(): void {
     this.#feed?.close();
     clearTimeout(this.#timer);
+    this.#timer = 0;
   }
-
-  #shown = new Map<string, Numbers>();
 
   #take(numbers: Numbers[], isSnapshot: boolean): void {
     if (isSnapshot) this.#shown.clear();
@@ -40,11 +39,16 @@ class LiveDeployments extends HTMLElement {
       this.#shown.set(one.id, one);
       this.#write(one);
     }
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#stale.size && !this.#timer) this.#timer = window.setTimeout(() => void this.#ask(), PAUSE_MS);
   }
 
   #redraw(): void {
     for (const one of this.#shown.values()) this.#write(one);
+    this.#schedule();
   }
 
   #write(one: Numbers): void {
@@ -52,10 +56,9 @@ class LiveDeployments extends HTMLElement {
     if (!card) return;
     setText(part(card, "count"), String(one.execution_count));
     setText(part(card, "now"), nowWords(one));
-    const drawn = `${one.status} ${one.execution_count} ${one.last_execution_at} ${one.running + one.queued}`;
-    const before = this.#known.get(one.id);
-    if (before !== undefined && before !== drawn) this.#stale.add(one.id);
-    this.#known.set(one.id, drawn);
+    // What the server drew may be older already than the first word of the socket.
+    const numbers = `${one.status} ${one.execution_count} ${one.running + one.queued}`;
+    if (card.dataset.numbers !== numbers) this.#stale.add(one.id);
   }
 
   async #ask(): Promise<void> {
@@ -64,7 +67,8 @@ class LiveDeployments extends HTMLElement {
     try {
       if (ids.length) await this.#draw(ids);
     } finally {
-      this.#timer = this.#stale.size ? window.setTimeout(() => void this.#ask(), PAUSE_MS) : 0;
+      this.#timer = 0;
+      this.#schedule();
     }
   }
 
@@ -82,6 +86,7 @@ class LiveDeployments extends HTMLElement {
   /** Part by part: a button that has the focus keeps it. */
   #replace(fresh: HTMLElement): void {
     const card = this.#find(fresh.dataset.deployment ?? "");
+    if (card) card.dataset.numbers = fresh.dataset.numbers;
     for (const newer of fresh.querySelectorAll<HTMLElement>("[data-shows]")) {
       const name = newer.dataset.shows ?? "";
       const older = card && part(card, name);

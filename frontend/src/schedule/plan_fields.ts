@@ -38,53 +38,51 @@ export function timeOf(plan: Plan): string {
   return "time" in plan ? plan.time : "09:00";
 }
 
-/** The fields; `changed` is told the new plan. */
-export function drawPlan(plan: Plan, changed: (plan: Plan) => void): HTMLElement[] {
-  switch (plan.kind) {
+/** The fields; `changed` is told the new plan. Each field changes its part of what the others have made of it. */
+export function drawPlan(first: Plan, changed: (plan: Plan) => void): HTMLElement[] {
+  let current = first;
+  const change = (part: Partial<Plan>): void => {
+    current = { ...current, ...part } as Plan;
+    changed(current);
+  };
+  switch (first.kind) {
     case "minutes":
       return [
         field(
           "Every",
-          minutesControl(plan.every, (every) => changed({ ...plan, every })),
+          minutesControl(first.every, (every) => change({ every })),
         ),
       ];
     case "hourly":
       return [
         field(
           "At minute",
-          numberControl(plan.minute, 0, 59, (minute) => changed({ ...plan, minute })),
+          numberControl(first.minute, 0, 59, (minute) => change({ minute })),
         ),
       ];
     case "daily":
-      return [
-        field(
-          "At",
-          timeControl(plan.time, (time) => changed({ ...plan, time })),
-        ),
-      ];
+      return [timeField(first.time, change)];
     case "weekly":
-      return [
-        weekdayControls(plan.days, (days) => changed({ ...plan, days })),
-        field(
-          "At",
-          timeControl(plan.time, (time) => changed({ ...plan, time })),
-        ),
-      ];
+      return [weekdayControls(first.days, (days) => change({ days })), timeField(first.time, change)];
     case "monthly":
       return [
         field(
           "On day",
-          numberControl(plan.day, 1, 31, (day) => changed({ ...plan, day })),
-          plan.day > 28 ? "Months without this day are left out." : "",
+          numberControl(first.day, 1, 31, (day) => change({ day })),
+          "Months without this day are left out.",
         ),
-        field(
-          "At",
-          timeControl(plan.time, (time) => changed({ ...plan, time })),
-        ),
+        timeField(first.time, change),
       ];
     case "custom":
       return [];
   }
+}
+
+function timeField(time: string, change: (part: { time: string }) => void): HTMLElement {
+  return field(
+    "At",
+    timeControl(time, (chosen) => change({ time: chosen })),
+  );
 }
 
 function minutesControl(every: number, changed: (every: number) => void): HTMLSelectElement {
