@@ -15,12 +15,13 @@ from pathlib import Path
 from bench.figures.endpoint import measure_endpoint
 from bench.figures.engine import measure_engine
 from bench.figures.memory import measure_memory
+from bench.figures.pages import measure_pages
 from bench.figures.schedules import measure_schedules
 from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
-FIGURES = ("engine", "endpoint", "memory", "schedules")
+FIGURES = ("engine", "endpoint", "memory", "pages", "schedules")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -34,6 +35,7 @@ def main() -> int:
             "engine": lambda: measure_engine(provider_url),
             "endpoint": lambda: measure_endpoint(postgres_url, redis_url, provider_url),
             "memory": lambda: measure_memory(postgres_url, redis_url),
+            "pages": lambda: measure_pages(postgres_url, redis_url),
             "schedules": lambda: measure_schedules(postgres_url, redis_url),
         }
         for name in wanted:
