@@ -54,3 +54,15 @@ def history(api: SiteApi) -> History:
     assert failed.status_code == 502, failed.text
     completed = [deployed.call().json()["execution_id"], deployed.call().json()["execution_id"]]
     return deployed, failed.json()["execution_id"], completed
+
+
+@pytest.fixture(scope="module")
+def page_api(embedded_site: Site) -> SiteApi:
+    """The site whose pages are visited, over REST, with a key that may do everything: `key:program`."""
+    return SiteApi(embedded_site, embedded_site.make_key("program", scopes=EVERYTHING))
+
+
+@pytest.fixture
+def deployed(page_api: SiteApi) -> Deployed:
+    """A deployment on that site that no other test looks at."""
+    return page_api.deploy()

@@ -80,6 +80,7 @@ class TestDeploying:
             "execution_count",
             "created_at",
             "updated_at",
+            "updated_by",
         ]
         assert shown["endpoint_path"] == f"/api/deployed/{path}"
         assert shown["url"] == f"{api.site.base_url}/api/deployed/{path}"

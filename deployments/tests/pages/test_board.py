@@ -34,6 +34,11 @@ def client_with(*verbs: Verb, team: str = "default") -> Client:
     return client
 
 
+def make_team(name: str) -> Team:
+    made: Team = Team.objects.create(name=name)  # type: ignore[assignment] # the stubs inherit Group's manager
+    return made
+
+
 def read(client: Client, address: str = "/") -> str:
     response = client.get(address)
     assert response.status_code == 200, response.content
@@ -87,7 +92,7 @@ def test_however_many_are_deployed_the_queries_are_the_same(
 
 def test_what_another_team_has_is_not_shown_nor_counted_nor_drawn_anew() -> None:
     make_deployment("ours", version=make_version(one_agent_document(name="Ours")))
-    other = Team.objects.create(name="other")
+    other = make_team("other")
     theirs = make_deployment("theirs", version=make_version(one_agent_document(name="Theirs"), team=other))
     make_ended(theirs, "completed")
     client = client_with("view")

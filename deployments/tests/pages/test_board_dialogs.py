@@ -8,11 +8,11 @@ import pytest
 from django.test import Client
 
 from access.models import Team
-from access.principal import Verb
+from access.principal import ALL_VERBS, Verb
 from deployments.keys import make_key, revoke_key
 from deployments.models import Deployment
 from deployments.tests.builders import make_deployment, make_queued, make_schedule, make_version, one_agent_document
-from deployments.tests.pages.test_board import client_with, text_of
+from deployments.tests.pages.test_board import client_with, make_team, text_of
 from designs.drafts import create_design
 from designs.versions import freeze_version
 
@@ -36,13 +36,13 @@ def open_dialog(client: Client, address: str) -> str:
 @pytest.mark.parametrize(("dialog", "verbs"), DIALOGS)
 def test_a_dialog_needs_its_right_and_one_of_the_own_teams_deployments(dialog: str, verbs: tuple[Verb, ...]) -> None:
     ours = make_deployment()
-    theirs = make_deployment("theirs", version=make_version(team=Team.objects.create(name="other")))
+    theirs = make_deployment("theirs", version=make_version(team=make_team("other")))
     for verb in verbs:
         client = client_with(verb, team=f"team-{verb}")
         Deployment.objects.filter(id=ours.id).update(team=Team.objects.get(name=f"team-{verb}"))
         assert client.get(f"/deployments/{ours.id}/{dialog}").status_code == 200
         assert client.get(f"/deployments/{theirs.id}/{dialog}").status_code == 404
-    others: set[Verb] = {"view", "execute", "change", "deploy", "manage_keys"} - set(verbs)
+    others = ALL_VERBS - set(verbs)
     Deployment.objects.filter(id=ours.id).update(team=Team.default())
     assert client_with(*others).get(f"/deployments/{ours.id}/{dialog}").status_code == 403
 
@@ -117,7 +117,7 @@ def test_a_design_that_cannot_run_links_each_problem_to_its_block() -> None:
 
 def test_the_deploy_dialog_proposes_a_path_that_is_free_and_offers_no_other_teams_designs() -> None:
     design = make_version(one_agent_document(name="Käse & Brot")).design
-    secret = make_version(one_agent_document(name="Secret"), team=Team.objects.create(name="other")).design
+    secret = make_version(one_agent_document(name="Secret"), team=make_team("other")).design
     make_deployment("kase-brot")
     client = client_with("deploy")
     page = open_dialog(client, f"/deployments/new?design={design.id}")
@@ -138,7 +138,7 @@ def test_the_deploy_dialog_proposes_a_path_that_is_free_and_offers_no_other_team
     ],
 )
 def test_a_path_is_checked_while_it_is_typed(path: str, state: str, canonical: str) -> None:
-    make_deployment(version=make_version(team=Team.objects.create(name="other")))
+    make_deployment(version=make_version(team=make_team("other")))
     response = client_with("deploy").get("/api/endpoint-paths", {"path": path})
     answer = response.json()
     assert (answer["state"], answer["endpoint_path"]) == (state, canonical)
