@@ -37,13 +37,11 @@ def test_a_design_is_deployed_from_the_plus_and_called_as_pasted(visitor: Visito
     expect(dialog.get_by_role("status")).to_contain_text("shown only now")
     dialog.get_by_role("button", name="Copy the call").first.click()
     line = page.evaluate("navigator.clipboard.readText()")
-    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603, S607 - the line of our own page
-    assert json.loads(ran.stdout)["status"] == "completed", ran.stdout
+    answer = run_pasted("bash", "-c", line)
+    assert json.loads(answer)["status"] == "completed", answer
     # So have the other two languages; of them Python is on every machine that runs this.
     code = page.locator("#line-python").text_content() or ""
-    assert subprocess.run(
-        ["python3", "-c", code], capture_output=True, text=True, check=True, timeout=60
-    ).stdout.strip()  # noqa: S603, S607 - the call of our own page
+    assert run_pasted("python3", "-c", code).strip()
     script = page.locator("#line-javascript")
     expect(script).to_contain_text("Bearer ok_")
     expect(script).not_to_contain_text("process.env")
@@ -128,6 +126,11 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, deployed: 
     expect(dialog).to_be_hidden()
     expect(configure).to_be_focused()
     assert shown(page_api, deployed)["limits"]["max_concurrent"] == 3
+
+
+def run_pasted(*words: str) -> str:
+    """What our own page's call writes. Raises `CalledProcessError`."""
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 
 
 def press_until(page: Page, key: str, wanted: Locator) -> None:
