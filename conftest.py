@@ -18,11 +18,13 @@ from orchestration_site.tests.browser import Visitor, run_browser, run_visitor
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 MODES = ("embedded", "distributed")
+DATABASE_FIXTURES = {"db", "transactional_db", "postgres_url", "redis_url", *(f"{mode}_site" for mode in MODES), "site"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
     config.addinivalue_line("markers", "durability: kills processes and servers of a system of its own")
+    config.addinivalue_line("markers", "without_database: touches no database; added by itself")
     config.addinivalue_line("markers", "browser: visits the pages of the system in one process with a real browser")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
 
@@ -32,8 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mode in MODES:
             if f"{mode}_site" in getattr(item, "fixturenames", ()):
                 item.add_marker(mode)
+        if not needs_database(item):
+            item.add_marker("without_database")
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+
+
+def needs_database(item: pytest.Item) -> bool:
+    """Whether what it shows may depend on which database there is. Those of which it cannot run in one lane only."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    marked = any(item.get_closest_marker(name) is not None for name in ("django_db", *MODES))
+    return marked or bool(fixtures & DATABASE_FIXTURES)
 
 
 @pytest.fixture(scope="session")

@@ -154,7 +154,7 @@ LANES = (
         90,
         (
             run_pytest(
-                *TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability and not browser", *NO_RULES, *APPS
+                *TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability and not browser and not without_database", *NO_RULES, *APPS
             ),
         ),
         servers=distributed_servers,
