@@ -120,6 +120,9 @@ RULES = tuple(
     for name in ("rules", "documents", "original_map", "guarantees", "install", "build_pages")
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
+#: What touches no database runs once.
+ON_SQLITE = "not distributed and not durability and not browser"
+ON_POSTGRES = "not embedded and not durability and not browser and not without_database"
 NO_RULES = tuple(f"--ignore={path}" for path in RULES)
 
 LANES = (
@@ -143,20 +146,12 @@ LANES = (
     Lane(
         "api-embedded",
         90,
-        (
-            run_pytest(
-                *TWO_CORES, *ON_DATABASE, "-m", "not distributed and not durability and not browser", *NO_RULES, *APPS
-            ),
-        ),
+        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
         90,
-        (
-            run_pytest(
-                *TWO_CORES, *ON_DATABASE, "-m", "not embedded and not durability and not browser and not without_database", *NO_RULES, *APPS
-            ),
-        ),
+        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
