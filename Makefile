@@ -1,6 +1,7 @@
 # make run   the whole system in one process, on HOST and PORT (127.0.0.1, 8000), everything it writes in DATA_DIR (./var)
 # make test  every check and test; make test LANES="static engine" only those
 # make image   builds the Dockerfile and runs the image's roles (as root, with Debian's buildah and debootstrap)
+# make screenshots   pictures of every page, into docs/screenshots/ (needs Chromium)
 # make key NAME=crm [SCOPE="execute read"] [DEPLOYMENT="path path"]   prints a new API key, and nothing else
 # make password   a new password for the user admin
 # The same system as processes (set DATABASE_URL, BROKER_URL, CHANNEL_URL): make migrate, then web, worker, beat.
@@ -19,7 +20,7 @@ SITE := $(BIN)/python manage.py
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := run
-.PHONY: run pages pages-dev setup migrate web worker beat key password samples test lint types lock env-example bench image install install-dev clean
+.PHONY: screenshots run pages pages-dev setup migrate web worker beat key password samples test lint types lock env-example bench image install install-dev clean
 
 run: install pages
 	@exec $(SITE) serve
@@ -61,6 +62,9 @@ types: install-dev
 
 bench: install-dev
 	@exec $(BIN)/python -m bench
+
+screenshots: install-dev pages
+	@$(BIN)/python -m orchestration_site.tests.screenshots
 
 image: install-dev
 	@exec $(BIN)/python -m orchestration_site.tests.image
