@@ -76,6 +76,26 @@ def test_a_schedule_is_paused_resumed_and_run_by_hand(visitor: Visitor, deployed
     assert shown(page_api, deployed)["limits"]["max_tokens"] == 1000
 
 
+def test_a_deployment_is_set_inactive_and_active(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
+    deployed.change(schedule={"cron_expression": "0 9 * * *", "input_data": {"text": "Good morning."}})
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_label("Inactive").check()
+    dialog.get_by_label("Run by itself").uncheck()
+    dialog.get_by_role("button", name="Save").click()
+    card = find_card(visitor.page, deployed)
+    expect(card).to_contain_text("Set inactive by user:admin.")
+    expect(card).to_contain_text("It is off.")
+    now = shown(page_api, deployed)
+    assert (now["status"], now["schedule"]["enabled"], now["updated_by"]) == ("inactive", False, "user:admin")
+    card.get_by_role("button", name="Configure").click()
+    dialog.get_by_label("Active", exact=True).check()
+    dialog.get_by_label("Run by itself").check()
+    expect(dialog.get_by_text("At 09:00 every day (UTC)")).to_be_visible()
+    dialog.get_by_role("button", name="Save").click()
+    expect(card.locator('[data-state="active"]')).to_be_visible()
+    expect(card).to_contain_text("Next run")
+
+
 def test_a_version_is_updated_and_rolled_back(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
     document = page_api.http.get(f"/api/designs/{deployed.design_id}").json()["document"]
     document["blocks"][0]["data"]["task"] = "Say it the other way round."
