@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from deployments.tests.pages.board import find_card, look_for, open_dialog, shown
-from deployments.tests.site_api import Deployed, SiteApi
+from deployments.tests.site_api import TEXT_SCHEMA, Deployed, SiteApi
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
 
@@ -54,6 +54,34 @@ def test_a_design_is_deployed_from_the_plus_and_called_as_pasted(visitor: Visito
     expect(card.get_by_role("img")).to_have_accessible_name(
         "2 completed, 0 failed, 0 cancelled or skipped in the last day"
     )
+
+
+def test_what_keeps_a_design_from_being_deployed_is_said_where_it_is(visitor: Visitor, page_api: SiteApi) -> None:
+    visitor.complaints.expected.append("422")
+    design = page_api.store(input_schema=TEXT_SCHEMA)
+    page = visitor.go("/")
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Design", exact=True).select_option(design)
+    dialog.get_by_label("Run by itself").check()
+    dialog.get_by_label("Repeats").select_option("interval")
+    expect(dialog.get_by_text("Every 5 minutes")).to_be_visible()
+    dialog.get_by_text("Input of each run").click()
+    text = dialog.get_by_role("textbox", name="text")
+    text.fill("")
+    dialog.get_by_text("Input of each run").click()
+    dialog.get_by_role("button", name="Deploy", exact=True).click()
+    expect(dialog).to_contain_text("The input of each run does not fit the design")
+    expect(text).to_have_attribute("aria-invalid", "true")
+    # Meanwhile somebody else takes the only agent out of the design.
+    document = page_api.http.get(f"/api/designs/{design}").json()["document"]
+    block = document["blocks"][0]
+    block["data"]["agents"] = []
+    assert page_api.http.put(f"/api/designs/{design}", json=document).status_code == 200
+    dialog.get_by_label("Run by itself").uncheck()
+    dialog.get_by_role("button", name="Deploy", exact=True).click()
+    problem = dialog.get_by_role("alert").get_by_role("link").first
+    expect(problem).to_have_attribute("href", f"/designs/{design}#block={block['id']}")
 
 
 def test_numbers_move_while_they_are_looked_at(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
