@@ -101,6 +101,8 @@ def test_numbers_move_while_they_are_looked_at(visitor: Visitor, deployed: Deplo
     expect(button).to_be_focused()
     page_api.http.delete(f"/api/deployments/{deployed.id}")
     expect(card).to_have_count(0)
+    page.get_by_role("searchbox").focus()
+    expect(find_card(page, page_api.deploy())).to_be_visible()
 
 
 def test_a_deployment_is_deleted_and_its_history_is_still_found(

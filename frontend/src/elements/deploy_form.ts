@@ -106,8 +106,12 @@ class DeployForm extends HTMLElement {
     if (editor) editor.problems = below(problems, "/schedule");
     const path = this.#path;
     const ofPath = error.problem.type.endsWith("endpoint-taken") ? error.message : error.messageFor("/endpoint_path");
-    if (path && ofPath) setError(path, ofPath);
-    if (path && ofPath) path.focus();
+    if (path && ofPath) {
+      setError(path, ofPath);
+      path.focus();
+    }
+    const version = this.querySelector<HTMLSelectElement>("[name=version]");
+    if (version) setError(version, error.messageFor("/version"));
     if (error.problem.type.endsWith("design-invalid")) this.#link(problems);
     else tellError(this.#place, error);
     return true;

@@ -2,6 +2,7 @@
 
 import { api } from "../client";
 import { act } from "./acting";
+import { setError } from "./fields";
 import { make } from "./make";
 import { makeKey, type NewKey } from "./new_key";
 import { notify } from "./notices";
@@ -10,15 +11,36 @@ class KeyList extends HTMLElement {
   connectedCallback(): void {
     this.addEventListener("click", (event) => {
       const button = (event.target as Element).closest("button");
-      if (button?.matches("[data-make-key]"))
-        void act(
-          button,
-          () => this.#make(),
-          this.#error,
-          () => false,
-        );
+      if (button?.matches("[data-make-key]")) void this.#press(button);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
+    // Enter in the name would save the whole form.
+    this.#name?.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.querySelector<HTMLButtonElement>("[data-make-key]")?.click();
+    });
+  }
+
+  get #name(): HTMLInputElement | null {
+    return this.querySelector<HTMLInputElement>("[data-name]");
+  }
+
+  async #press(button: HTMLButtonElement): Promise<void> {
+    const name = this.#name;
+    if (name) setError(name);
+    await act(
+      button,
+      () => this.#make(),
+      this.#error,
+      (error) => {
+        const message = error.messageFor("/name");
+        if (message === undefined || !name) return false;
+        setError(name, message);
+        name.focus();
+        return true;
+      },
+    );
   }
 
   get #error(): HTMLElement | null {
@@ -26,7 +48,7 @@ class KeyList extends HTMLElement {
   }
 
   async #make(): Promise<void> {
-    const name = this.querySelector<HTMLInputElement>("[data-name]")?.value ?? "";
+    const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
     this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes));
   }

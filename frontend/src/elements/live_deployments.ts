@@ -8,10 +8,14 @@ import { BoardFeed, type Numbers } from "../live/board_feed";
 import { refreshDeployments } from "./acting";
 
 const PAUSE_MS = 2000;
+/** Deployments in one message of the socket, at most. */
+const SNAPSHOT_SIZE = 500;
 
 class LiveDeployments extends HTMLElement {
   #feed: BoardFeed | undefined;
   #shown = new Map<string, Numbers>();
+  #isWhole = false;
+  #hasNew = false;
   #stale = new Set<string>();
   #timer = 0;
 
@@ -34,12 +38,24 @@ class LiveDeployments extends HTMLElement {
   }
 
   #take(numbers: Numbers[], isSnapshot: boolean): void {
+    // After a snapshot that is full the rest of the list follows as changes: those are not new.
+    if (isSnapshot) this.#isWhole = numbers.length < SNAPSHOT_SIZE;
+    else if (this.#isWhole && numbers.some(({ id }) => !this.#shown.has(id))) this.#hasNew = true;
     if (isSnapshot) this.#shown.clear();
     for (const one of numbers) {
       this.#shown.set(one.id, one);
       this.#write(one);
     }
     this.#schedule();
+    this.#showNew();
+  }
+
+  /** What was deployed meanwhile is shown once nobody stands in the list, or has come from there into a dialog. */
+  #showNew(): void {
+    const isUsed = this.querySelector("#deployments :focus") ?? document.querySelector("dialog[open]");
+    if (!this.#hasNew || isUsed) return;
+    this.#hasNew = false;
+    refreshDeployments();
   }
 
   #schedule(): void {
