@@ -152,8 +152,11 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, deployed: 
     expect(dialog.get_by_role("tab", name="Limits")).to_be_focused()
     press_until(page, "Tab", dialog.get_by_label("Executions at once"))
     page.keyboard.type("3")
-    page.keyboard.press("Enter")
+    with page.expect_response(lambda response: "/?search=" in response.url):
+        page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
+    # The list was drawn anew, and the cursor is where it was.
+    page.wait_for_timeout(300)
     expect(configure).to_be_focused()
     assert shown(page_api, deployed)["limits"]["max_concurrent"] == 3
 

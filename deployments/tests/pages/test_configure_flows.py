@@ -116,6 +116,9 @@ def test_a_version_is_updated_and_rolled_back(visitor: Visitor, deployed: Deploy
     expect(dialog).to_contain_text("Version 1 is live")
     assert shown(page_api, deployed)["version"] == 1
     expect(card).to_contain_text("Version 2 is there; 1 is deployed.")
+    # The card was drawn anew behind the dialog; the focus goes back to it all the same.
+    page.keyboard.press("Escape")
+    expect(card.get_by_role("button", name="Update")).to_be_focused()
 
 
 def test_another_persons_change_is_shown_and_nothing_typed_is_lost(

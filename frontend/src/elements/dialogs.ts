@@ -1,7 +1,7 @@
 /** Dialogs: `data-opens="id"` opens one that is in the page, `data-closes` closes the one it is in.
  *
  * A dialog that comes from the server is asked for with htmx into `#dialogs`, and opens when it has come; closed, it is
- * taken out again. The browser itself gives the focus back to what had opened it.
+ * taken out again. The browser itself gives the focus back to what had opened it; where a list was drawn anew, its id does.
  */
 
 export function setUpDialogs(): void {
@@ -22,5 +22,13 @@ export function setUpDialogs(): void {
 }
 
 function open(dialog: Element | null): void {
-  if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
+  if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
+  const opener = document.activeElement?.id;
+  dialog.addEventListener("close", () => giveBackFocus(opener), { once: true });
+  dialog.showModal();
+}
+
+/** Where what had opened the dialog was drawn anew meanwhile, the browser does not find it: its id does. */
+function giveBackFocus(opener: string | undefined): void {
+  if (opener && document.activeElement === document.body) document.getElementById(opener)?.focus();
 }
