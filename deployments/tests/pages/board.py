@@ -1,5 +1,6 @@
 """The deployments page in a browser, for tests: its cards and its dialogs."""
 
+import subprocess
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
@@ -31,3 +32,8 @@ def open_dialog(visitor: Visitor, deployed: Deployed, action: str) -> Locator:
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     return dialog
+
+
+def run_pasted(*words: str) -> str:
+    """What our own page's call writes. Raises `CalledProcessError`."""
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603

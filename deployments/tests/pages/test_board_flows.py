@@ -1,12 +1,11 @@
 """The deployments page as people use it: a real browser, the real system, and the calls as they are pasted."""
 
 import json
-import subprocess
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from deployments.tests.pages.board import find_card, look_for, open_dialog, shown
+from deployments.tests.pages.board import find_card, look_for, open_dialog, run_pasted, shown
 from deployments.tests.site_api import TEXT_SCHEMA, Deployed, SiteApi
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
@@ -159,11 +158,6 @@ def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, deployed: 
     page.wait_for_timeout(300)
     expect(configure).to_be_focused()
     assert shown(page_api, deployed)["limits"]["max_concurrent"] == 3
-
-
-def run_pasted(*words: str) -> str:
-    """What our own page's call writes. Raises `CalledProcessError`."""
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603
 
 
 def press_until(page: Page, key: str, wanted: Locator) -> None:
