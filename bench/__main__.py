@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.figures.designer import measure_designer
 from bench.figures.endpoint import measure_endpoint
 from bench.figures.engine import measure_engine
 from bench.figures.memory import measure_memory
@@ -21,7 +22,7 @@ from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
-FIGURES = ("engine", "endpoint", "memory", "pages", "schedules")
+FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "schedules")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -36,6 +37,7 @@ def main() -> int:
             "endpoint": lambda: measure_endpoint(postgres_url, redis_url, provider_url),
             "memory": lambda: measure_memory(postgres_url, redis_url),
             "pages": lambda: measure_pages(postgres_url, redis_url),
+            "designer": measure_designer,
             "schedules": lambda: measure_schedules(postgres_url, redis_url),
         }
         for name in wanted:

@@ -7,6 +7,7 @@ from deployments.pages.configuring import ConfigureDialog, VersionDifferences
 from deployments.pages.deleting import DeleteDialog
 from deployments.pages.deploying import DeployDialog
 from deployments.pages.deployments import DeploymentCards, DeploymentsPage
+from deployments.pages.designs import DesignsPage, SampleDocument
 
 urlpatterns = [
     path("", DeploymentsPage.as_view(), name="deployments"),
@@ -16,4 +17,6 @@ urlpatterns = [
     path("deployments/<uuid:pk>/call", CallDialog.as_view(), name="call-dialog"),
     path("deployments/<uuid:pk>/delete", DeleteDialog.as_view(), name="delete-dialog"),
     path("deployments/<uuid:pk>/differences", VersionDifferences.as_view(), name="version-differences"),
+    path("designs", DesignsPage.as_view(), name="designs"),
+    path("designs/samples/<slug:sample>", SampleDocument.as_view(), name="sample-document"),
 ]

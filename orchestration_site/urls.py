@@ -28,6 +28,7 @@ urlpatterns = [
     ),
     path("sign-out", LogoutView.as_view(), name="sign-out"),
     path("", include("deployments.page_urls")),
+    path("", include("designs.page_urls")),
     path("admin/", admin.site.urls),
     re_path(r"^api/schema/?$", schema_view, name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(), name="docs"),

@@ -13,11 +13,13 @@ from access.permissions import caller_of
 from deployments.api.calling import call_draft
 from deployments.api.refusals import refusals_as_problems
 from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS
-from deployments.api.serializers import ExecuteRequest
-from designs.models import OrchestrationDesign
+from deployments.api.serializers import DraftExecuteRequest
+from designs.models import DesignVersion, OrchestrationDesign
+from designs.trials import NoSuchBlock, freeze_block
 from designs.versions import freeze_version
 from rest.async_view import AwaitMixin
 from rest.negotiation import EventStreamRenderer
+from rest.problems import FieldError, invalid
 
 
 class DraftExecutionView(AwaitMixin, APIView):
@@ -28,19 +30,28 @@ class DraftExecutionView(AwaitMixin, APIView):
 
     @extend_schema(
         operation_id="designs_execute",
-        summary="Run what is saved of a design, without deploying it",
+        summary="Run what is saved of a design, or one block of it, without deploying it",
         tags=["designs"],
         parameters=[CALL_PARAMETERS[0]],
-        request=ExecuteRequest,
+        request=DraftExecuteRequest,
         responses=CALL_ANSWERS,
     )
     def post(self, request: Request, design_id: UUID) -> HttpResponseBase:
         design = self._find_design()
-        body = ExecuteRequest(data=request.data)
+        body = DraftExecuteRequest(data=request.data)
         body.is_valid(raise_exception=True)
         with refusals_as_problems():
-            version = freeze_version(design=design, created_by=caller_of(request).label)
+            version = self._freeze(design, body.validated_data.get("block_id"))
         return call_draft(request, version, design.team_id, body.validated_data["input_data"])
+
+    def _freeze(self, design: OrchestrationDesign, block_id: str | None) -> DesignVersion:
+        by = caller_of(self.request).label
+        if block_id is None:
+            return freeze_version(design=design, created_by=by)
+        try:
+            return freeze_block(design=design, block_id=block_id, created_by=by)
+        except NoSuchBlock as refused:
+            raise invalid([FieldError("/block_id", "unknown_block", str(refused))]) from None
 
     def require_visible(self) -> None:
         """404 comes before 403: see HasVerb."""

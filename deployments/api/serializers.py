@@ -222,6 +222,17 @@ class ExecuteRequest(StrictSerializer):
     input_data = JsonObjectField(required=False, default=dict)
 
 
+class DraftExecuteRequest(ExecuteRequest):
+    """What executes a draft, or one block of it."""
+
+    block_id = serializers.CharField(
+        max_length=100,
+        required=False,
+        help_text="Only this block runs, as a design of its own that no list shows. Its input is `input_data`, and what"
+        " its texts call `{{blocks.a.output}}` is read from `blocks.a.output` of it.",
+    )
+
+
 class RerunRequest(StrictSerializer):
     """What runs an execution again."""
 

@@ -51,6 +51,18 @@ class TestDesigns:
         shown = api.http.get(f"/api/executions/{run.json()['execution_id']}").json()
         assert (shown["trigger_type"], shown["deployment_id"], shown["version"]) == ("manual", None, 1)
 
+    def test_one_block_of_a_draft_is_run_and_the_draft_gets_no_version(self, api: SiteApi) -> None:
+        design_id = api.store()
+        block_id = api.http.get(f"/api/designs/{design_id}").json()["document"]["blocks"][0]["id"]
+        body = {"block_id": block_id, "input_data": {"text": "Only this."}}
+        run = api.http.post(f"/api/designs/{design_id}/execute", json=body)
+        assert run.status_code == 200, run.text
+        shown = api.http.get(f"/api/executions/{run.json()['execution_id']}").json()
+        assert list(shown["result_data"]["blocks"]) == [block_id]
+        assert api.http.get(f"/api/designs/{design_id}").json()["latest_version"] is None
+        refused = api.http.post(f"/api/designs/{design_id}/execute", json={**body, "block_id": "nothing"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/block_id")
+
     def test_a_draft_with_problems_is_not_run(self, api: SiteApi) -> None:
         design_id = api.store("nobody:model")
         refused = api.http.post(f"/api/designs/{design_id}/execute", json={})

@@ -37,6 +37,11 @@ class ProviderRegistry:
     def default_model(self) -> str:
         return self._default_model
 
+    @property
+    def account_names(self) -> list[str]:
+        """What may stand before the colon of a model's name, sorted."""
+        return sorted(self._accounts)
+
     def model(self, name: str) -> Model:
         """The model of that name, always the same object. Raises `UnknownModel`. Opens no connection."""
         found = self._models.get(name)
@@ -51,7 +56,7 @@ class ProviderRegistry:
             return f"{name!r} is not a model's name: write account:model, for instance {DEFAULT_MODEL}."
         if account in self._accounts:
             return None
-        known = ", ".join(sorted(self._accounts))
+        known = ", ".join(self.account_names)
         return f"There is no account {account!r} for the model {name!r}. Known accounts: {known or 'none'}."
 
     def price(self, name: str) -> Price | None:

@@ -1,7 +1,8 @@
 /** The API by what it is for. Every function raises `ApiError`. */
 
 import { api, type Json } from "./client";
-import type { Deployment, Execution, Page, Schedule } from "./types";
+import type { FieldProblem } from "./problem";
+import type { Deployment, DesignDetail, DesignVersion, Execution, Page, Schedule, VersionSummary } from "./types";
 
 export { ApiError } from "./problem";
 
@@ -74,4 +75,34 @@ export const executionApi = {
   cancel: (id: string) => api.post<Json>(`/api/executions/${id}/cancel`),
   rerun: (id: string, from: string, inputData?: Json) =>
     api.post<Execution>(`/api/executions/${id}/rerun`, { from, input_data: inputData }),
+};
+
+/** A design as it was read or saved, and the ETag by which the next save says what it has seen. */
+export interface ReadDesign {
+  design: DesignDetail;
+  etag: string;
+}
+
+async function sendDesign(method: string, path: string, body?: unknown, headers = {}): Promise<ReadDesign> {
+  const answer = await api.send<DesignDetail>(method, path, body, { headers });
+  return { design: answer.data, etag: answer.headers.get("ETag") ?? "" };
+}
+
+export const designApi = {
+  get: (id: string) => sendDesign("GET", `/api/designs/${id}`),
+  create: (document: unknown) => api.post<DesignDetail>("/api/designs", document),
+  save: (id: string, document: unknown, etag: string) =>
+    sendDesign("PUT", `/api/designs/${id}`, document, { "If-Match": etag }),
+  remove: (id: string) => api.delete(`/api/designs/${id}`),
+  validate: (document: unknown) => api.post<{ problems: FieldProblem[] }>("/api/designs/validate", document),
+  getVersions: (id: string) => api.get<Page<VersionSummary>>(`/api/designs/${id}/versions`),
+  getVersion: (id: string, number: number) => api.get<DesignVersion>(`/api/designs/${id}/versions/${number}`),
+  /** Runs what is saved, or one block of it; accepted at once. */
+  execute: (id: string, inputData: Json, blockId?: string) =>
+    api.post<Accepted>(
+      `/api/designs/${id}/execute`,
+      { input_data: inputData, block_id: blockId },
+      { headers: { Prefer: "respond-async" } },
+    ),
+  getSample: (address: string) => api.get<Json>(address),
 };

@@ -1,6 +1,7 @@
 /** The shapes of the REST API, as `/api/schema` describes them. */
 
 import type { Json } from "./client";
+import type { FieldProblem } from "./problem";
 
 export type DeploymentStatus = "active" | "inactive" | "error";
 export type ExecutionStatus = "queued" | "running" | "completed" | "failed" | "cancelled" | "skipped";
@@ -103,4 +104,72 @@ export interface Execution {
 export interface Page<T> {
   results: T[];
   next: string | null;
+}
+
+export type Role = "manager" | "worker" | "specialist" | "moderator" | "reflector";
+
+/** A design document, format 1. What is left out is the engine's default. */
+export interface Design {
+  format?: 1;
+  name: string;
+  description?: string;
+  input_schema?: Json;
+  blocks: Block[];
+  connections: Connection[];
+}
+
+export interface Block {
+  id: string;
+  type: string;
+  position?: { x?: number; y?: number };
+  data: BlockData;
+}
+
+export interface BlockData {
+  label: string;
+  task?: string;
+  agents?: Agent[];
+  config?: { [field: string]: Json };
+}
+
+export interface Agent {
+  id: string;
+  name: string;
+  role?: Role;
+  system_prompt?: string;
+  model?: string | null;
+  settings?: { [field: string]: Json };
+  output_schema?: Json;
+}
+
+export interface Connection {
+  id: string;
+  source: string;
+  target: string;
+  source_agent?: string | null;
+  target_agent?: string | null;
+}
+
+export interface DesignDetail {
+  id: string;
+  name: string;
+  description: string;
+  document: Design;
+  problems: FieldProblem[];
+  revision: number;
+  latest_version: number | null;
+  created_by: string;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface VersionSummary {
+  number: number;
+  content_hash: string;
+  created_by: string;
+  created_at: string;
+}
+
+export interface DesignVersion extends VersionSummary {
+  document: Design;
 }

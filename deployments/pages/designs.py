@@ -1,0 +1,47 @@
+"""The list of designs, each with where it is deployed; and the samples, to begin a design of one's own from."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from access.pages import Page
+from deployments.models import Deployment
+from designs.models import OrchestrationDesign
+from designs.problem_counts import count_problems
+from designs.samples import load_samples
+
+PAGE_SIZE = 50
+
+
+class DesignsPage(Page):
+    """The designs that the reader may see, newest first. `?search=` narrows them, `?page=` leads on."""
+
+    template_name = "designs/designs.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        search = self.request.GET.get("search", "").strip()[:200]
+        page = Paginator(self._find(search), PAGE_SIZE).get_page(self.request.GET.get("page"))
+        designs = list(page.object_list)
+        counts = count_problems(designs)
+        rows = [{"design": design, "problems": counts.get(design.pk, 0)} for design in designs]
+        return super().get_context_data(page=page, rows=rows, search=search, samples=load_samples(), **kwargs)
+
+    def _find(self, search: str) -> QuerySet[OrchestrationDesign]:
+        live = Deployment.objects.visible_to(self.principal).live().order_by("endpoint_path")
+        deployed = Prefetch("deployments", queryset=live, to_attr="live_deployments")
+        designs = OrchestrationDesign.objects.visible_to(self.principal).with_latest_version().defer("draft")
+        if search:
+            designs = designs.filter(Q(name__icontains=search) | Q(description__icontains=search))
+        return designs.prefetch_related(deployed)
+
+
+class SampleDocument(Page):
+    """The document of a sample, as the gallery hands it to the API."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        for sample in load_samples():
+            if sample.endpoint_path == kwargs["sample"]:
+                return JsonResponse(sample.document)
+        raise Http404("There is no such sample.")

@@ -1,0 +1,275 @@
+"""The designer in a browser: drawing, repairing, running; two people; files; keys only."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from deployments.tests.pages.board import run_pasted
+from deployments.tests.site_api import EVERYTHING, SiteApi, new_path
+from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
+
+
+def api_of(visitor: Visitor) -> SiteApi:
+    return SiteApi(visitor.site, visitor.site.make_key(scopes=EVERYTHING))
+
+
+def node(page: Page, label: str) -> Locator:
+    return page.locator(".react-flow__node").filter(has=page.locator(".block-head strong", has_text=label))
+
+
+def editor(page: Page, label: str) -> Locator:
+    return page.get_by_role("textbox", name=re.compile(f"^{label}"))
+
+
+def expect_saved(page: Page) -> None:
+    expect(page.locator(".save-mark")).to_have_text("Saved")
+
+
+def new_design(visitor: Visitor) -> str:
+    """Opens an empty canvas, and says which design it is."""
+    page = visitor.go("/designs")
+    page.get_by_role("button", name="New design").click()
+    expect(page).to_have_url(re.compile("/designs/[0-9a-f-]{36}$"))
+    expect(page.get_by_role("button", name="Sequential")).to_be_visible()
+    return page.url.rpartition("/")[2]
+
+
+def document_of(api: SiteApi, design_id: str) -> dict[str, Any]:
+    document: dict[str, Any] = api.http.get(f"/api/designs/{design_id}").json()["document"]
+    return document
+
+
+def draw_line(page: Page, source: Locator, target: Locator) -> None:
+    """From the point on the right of the one to the point on the left of the other, as a hand draws it."""
+    begin = source.locator(".block-head .react-flow__handle.source").bounding_box()
+    end = target.locator(".block-head .react-flow__handle.target").bounding_box()
+    assert begin
+    assert end
+    page.mouse.move(begin["x"] + 5, begin["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(end["x"] - 20, end["y"] + 5, steps=4)
+    page.mouse.move(end["x"] + 5, end["y"] + 5, steps=4)
+    page.mouse.up()
+
+
+def test_two_blocks_are_drawn_repaired_run_deployed_and_called(visitor: Visitor) -> None:
+    design_id, page, api = new_design(visitor), visitor.page, api_of(visitor)
+    page.get_by_role("button", name="Sequential").click()
+    page.get_by_label("Label").fill("Draft")
+    page.get_by_role("button", name="Reflection").click()
+    page.get_by_label("Label").fill("Review")
+    page.get_by_role("button", name="Zoom to fit").click()
+    expect(node(page, "Review")).to_be_visible()
+    page.wait_for_timeout(400)  # the canvas moves to where all is seen
+    draw_line(page, node(page, "Draft"), node(page, "Review"))
+    expect(page.locator(".react-flow__edge")).to_have_count(1)
+
+    node(page, "Review").click()
+    editor(page, "Task").click()
+    page.keyboard.type("Improve {{blocks.draft.output}} now.")
+    expect(node(page, "Review").locator(".block-problems")).to_contain_text("1")
+    problem = page.get_by_role("region", name="Problems").get_by_role("button", name="No block of this design")
+    page.get_by_role("tab", name="Versions").click()
+    problem.click()
+    expect(editor(page, "Task")).to_be_focused()
+    expect(editor(page, "Task")).to_have_attribute("aria-invalid", "true")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Improve {{")
+    page.get_by_role("option", name="blocks.sequential.output").click()
+    expect(editor(page, "Task")).to_have_text("Improve {{blocks.sequential.output}}")
+    expect(page.get_by_text("None: this design can run.")).to_be_visible()
+    expect_saved(page)
+
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("textbox", name="Input").fill('{"text": "Lighthouses guide ships at night."}')
+    page.get_by_role("button", name="Run the draft").click()
+    progress = page.get_by_role("region", name="Progress")
+    expect(progress.get_by_role("status")).to_have_text("completed")
+    expect(node(page, "Draft").locator(".block-state")).to_have_text("completed")
+    expect(node(page, "Review").locator(".block-state")).to_have_text("completed")
+    expect(progress.get_by_role("listitem").filter(has_text="Draft · Writer")).to_contain_text("Lighthouses guide")
+    expect(page.get_by_role("region", name="Result")).to_contain_text("[offline demo]")
+    assert accessibility_problems(page) == []
+
+    node(page, "Draft").click()
+    page.get_by_label("Only the block “Draft”").check()
+    page.get_by_role("button", name="Run this block").click()
+    expect(progress.get_by_role("status")).to_have_text("completed")
+    expect(node(page, "Review").locator(".block-state")).to_have_count(0)
+
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Endpoint path").fill(new_path())
+    dialog.get_by_role("button", name="Deploy", exact=True).click()
+    dialog.get_by_role("button", name="Make a key").click()
+    expect(dialog.get_by_role("status")).to_contain_text("shown only now")
+    dialog.get_by_role("button", name="Copy the call").first.click()
+    line = page.evaluate("navigator.clipboard.readText()")
+    assert json.loads(run_pasted("bash", "-c", line))["status"] == "completed"
+    assert api.http.get(f"/api/designs/{design_id}").json()["latest_version"] == 1
+
+
+def test_nothing_is_overwritten_when_two_people_edit(visitor: Visitor) -> None:
+    visitor.complaints.expected.append("412")
+    design_id, page, api = new_design(visitor), visitor.page, api_of(visitor)
+    page.get_by_label("Name").fill("Mine")
+    expect_saved(page)
+    other = visitor.new_tab()
+    other.goto(page.url)
+    other.get_by_label("Description").fill("By the other.")
+    expect_saved(other)
+
+    page.get_by_label("Name").fill("Mine and newer")
+    expect(page.get_by_role("alert")).to_contain_text("Somebody else has saved")
+    assert document_of(api, design_id)["description"] == "By the other."
+    page.reload()  # neither a reload nor a closed page loses it
+    expect(page.get_by_label("Name")).to_have_value("Mine and newer")
+    page.get_by_role("button", name="Load theirs").click()
+    expect(page.get_by_label("Description")).to_have_value("By the other.")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_label("Name")).to_have_value("Mine and newer")
+    expect_saved(page)
+
+    other.get_by_label("Name").fill("Theirs again")
+    expect(other.get_by_role("alert")).to_contain_text("Somebody else has saved")
+    other.get_by_role("button", name="Save mine as a copy").click()
+    expect(other).not_to_have_url(page.url)
+    expect(other.get_by_label("Name")).to_have_value("Theirs again (copy)")
+    assert document_of(api, design_id)["name"] == "Mine and newer"
+
+
+def test_what_is_typed_outlives_a_lost_network_and_a_session_that_is_over(visitor: Visitor) -> None:
+    visitor.complaints.expected += ["ERR_INTERNET_DISCONNECTED", "401", "403"]
+    design_id, page, api = new_design(visitor), visitor.page, api_of(visitor)
+    visitor.context.set_offline(True)
+    page.get_by_label("Name").fill("Typed offline")
+    expect(page.locator(".save-mark")).to_contain_text("Not saved: The site was not reached")
+    visitor.context.set_offline(False)
+    expect_saved(page)
+    assert document_of(api, design_id)["name"] == "Typed offline"
+
+    (session,) = (cookie for cookie in visitor.context.cookies() if cookie["name"] == "sessionid")
+    visitor.context.clear_cookies(name="sessionid")
+    page.get_by_label("Name").fill("Typed signed out")
+    expect(page.locator(".save-mark")).to_contain_text("Not saved: You are no longer signed in")
+    visitor.context.add_cookies(
+        [{"name": "sessionid", "value": session["value"], "url": visitor.site.base_url, "httpOnly": True}]
+    )
+    expect_saved(page)
+    assert document_of(api, design_id)["name"] == "Typed signed out"
+
+
+def test_by_keys_only_blocks_are_added_connected_edited_copied_deleted_and_brought_back(visitor: Visitor) -> None:
+    design_id, page, api = new_design(visitor), visitor.page, api_of(visitor)
+    page.get_by_role("button", name="Sequential").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Parallel").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Label").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Second")
+    node(page, "Sequential").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Label")).to_have_value("Sequential")
+    page.get_by_label("Connect to").focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator(".react-flow__edge")).to_have_count(1)
+
+    page.get_by_role("button", name="to Second", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("What it carries").select_option("What Writer says")
+    expect_saved(page)
+    (connection,) = document_of(api, design_id)["connections"]
+    assert (connection["source_agent"], connection["target"]) == ("writer", "parallel")
+
+    node(page, "Second").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+    expect(node(page, "Second 2")).to_be_visible()
+    page.keyboard.press("Delete")
+    expect(node(page, "Second 2")).to_have_count(0)
+    node(page, "Sequential").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Delete")
+    expect(page.locator(".react-flow__edge")).to_have_count(0)
+    page.keyboard.press("Control+z")
+    expect(page.locator(".react-flow__edge")).to_have_count(1)
+    page.keyboard.press("t")
+    expect_saved(page)
+    first, second = document_of(api, design_id)["blocks"]
+    assert second["position"]["x"] > first["position"]["x"] + 230
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Shortcuts")).to_have_count(0)
+
+
+def test_a_design_goes_out_as_a_file_and_comes_back_the_same(visitor: Visitor, tmp_path: Path) -> None:
+    page, api = visitor.go("/designs"), api_of(visitor)
+    page.get_by_role("button", name="Use this sample: Support triage").click()
+    expect(node(page, "Triage")).to_be_visible()
+    original = document_of(api, page.url.rpartition("/")[2])
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    file = tmp_path / "design.json"
+    download.value.save_as(file)
+    page.go_back()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Import JSON").click()
+    chooser.value.set_files(file)
+    expect(node(page, "Triage")).to_be_visible()
+    imported = page.url.rpartition("/")[2]
+    assert document_of(api, imported) == original
+
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"format": 1, "name": "", "boxes": []}')
+    page.go_back()
+    with page.expect_file_chooser() as chooser:
+        visitor.complaints.expected.append("422")
+        page.get_by_role("button", name="Import JSON").click()
+    chooser.value.set_files(broken)
+    expect(page.get_by_role("alert")).to_contain_text("/boxes: Unknown key 'boxes'.")
+
+
+def test_a_design_is_found_duplicated_and_deleted_in_the_list(visitor: Visitor) -> None:
+    visitor.complaints.expected.append("409")
+    page = visitor.go("/designs")
+    page.get_by_role("searchbox", name="Search designs").fill("status digest")
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.get_by_role("button", name="Delete Service status digest").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("alert")).to_contain_text("deployed at /api/deployed/status-digest")
+    page.get_by_role("button", name="Duplicate Service status digest").click()
+    expect(page.get_by_label("Name")).to_have_value("Service status digest (copy)")
+    page.goto(visitor.site.base_url + "/designs?search=digest+(copy)")
+    page.get_by_role("button", name="Delete Service status digest (copy)").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("“Service status digest (copy)” is deleted.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("No design has")).to_be_visible()
+
+
+def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(browser: Browser, visitor: Visitor) -> None:
+    page = visitor.go("/designs")
+    assert accessibility_problems(page) == []
+    page.get_by_role("link", name="Open Support triage").first.click()
+    node(page, "Triage").click()
+    page.get_by_role("group", name="Dispatcher").or_(page.locator("summary", has_text="Dispatcher")).first.click()
+    expect(editor(page, "System prompt")).to_be_visible()
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+        assert accessibility_problems(page) == []
+    with run_visitor(browser, visitor.site, viewport={"width": 360, "height": 740}) as narrow:
+        narrow.sign_in()
+        for path in ("/designs", "/designs/" + page.url.rpartition("/")[2]):
+            narrow.go(path)
+            narrow.page.wait_for_load_state("networkidle")
+            assert narrow.page.evaluate("document.documentElement.scrollWidth") <= 360
+        node(narrow.page, "Triage").click()
+        expect(narrow.page.get_by_label("Label")).to_have_value("Triage")
+        assert accessibility_problems(narrow.page) == []

@@ -1,0 +1,62 @@
+/** Tidy places for the blocks: in layers from left to right, by what follows what. */
+
+import { Graph, layout } from "@dagrejs/dagre";
+import type { Design } from "../types";
+import { agentsOf, type Point, positionOf } from "./document";
+
+export const BLOCK_WIDTH = 230;
+const HEAD_HEIGHT = 62;
+const AGENT_HEIGHT = 26;
+const GRID = 10;
+
+/** About as high as the block is drawn. */
+export function heightOf(agents: number): number {
+  return HEAD_HEIGHT + agents * AGENT_HEIGHT;
+}
+
+export function tidyPlaces(design: Design): Map<string, Point> {
+  const graph = new Graph({ multigraph: true });
+  graph.setGraph({ rankdir: "LR", nodesep: 40, ranksep: 90 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const block of design.blocks) {
+    graph.setNode(block.id, { width: BLOCK_WIDTH, height: heightOf(agentsOf(block).length) });
+  }
+  for (const { id, source, target } of design.connections) {
+    if (graph.hasNode(source) && graph.hasNode(target)) graph.setEdge(source, target, {}, id);
+  }
+  layout(graph);
+  const places = new Map<string, Point>();
+  for (const { id } of design.blocks) {
+    const { x = 0, y = 0, width, height } = graph.node(id);
+    places.set(id, { x: snap(x - width / 2), y: snap(y - height / 2) });
+  }
+  return places;
+}
+
+export type Alignment = "left" | "top";
+
+/** The chosen blocks in one column or one row. */
+export function alignedPlaces(design: Design, blockIds: readonly string[], to: Alignment): Map<string, Point> {
+  const chosen = design.blocks.filter((block) => blockIds.includes(block.id));
+  const places = chosen.map(positionOf);
+  const left = Math.min(...places.map(({ x }) => x));
+  const top = Math.min(...places.map(({ y }) => y));
+  return new Map(
+    chosen.map((block) => {
+      const { x, y } = positionOf(block);
+      return [block.id, to === "left" ? { x: left, y } : { x, y: top }];
+    }),
+  );
+}
+
+/** Where a new block is seen and covers none: to the right of the rightmost one. */
+export function freePlace(design: Design): Point {
+  if (!design.blocks.length) return { x: 0, y: 0 };
+  const places = design.blocks.map(positionOf);
+  const right = places.reduce((most, place) => (place.x > most.x ? place : most));
+  return { x: right.x + BLOCK_WIDTH + 70, y: right.y };
+}
+
+function snap(value: number): number {
+  return Math.round(value / GRID) * GRID;
+}

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import type { Json } from "../client";
+import { isOver, startingRun, withEvent, withText } from "./run_state";
+
+let seq = 0;
+const event = (
+  type: string,
+  block: string | null = null,
+  payload: Record<string, Json> = {},
+  agent: string | null = null,
+) => {
+  seq += 1;
+  return { seq, type, block_id: block, agent, payload, at: "" };
+};
+
+test("blocks show what they do, and the end is told with its reason", () => {
+  let run = startingRun("x");
+  run = withEvent(run, event("block.started", "a"));
+  run = withEvent(run, event("block.completed", "a"));
+  run = withEvent(run, event("block.failed", "b"));
+  expect([...run.blocks]).toEqual([
+    ["a", "completed"],
+    ["b", "failed"],
+  ]);
+  expect(isOver(run)).toBe(false);
+  run = withEvent(run, event("execution.failed", null, { message: "The model refused." }));
+  expect(run.error).toBe("The model refused.");
+  expect(isOver(run)).toBe(true);
+});
+
+test("a text that streamed is closed by its answer, and the next call has a text of its own", () => {
+  let run = withText(startingRun("x"), "a", "Writer", "a/turn/0/w", "Hel");
+  run = withText(run, "a", "Writer", "a/turn/0/w", "Hello");
+  run = withEvent(run, event("agent.completed", "a", { output: "Hello." }, "Writer"));
+  run = withEvent(run, event("agent.completed", "a", { output: { n: 1 } }, "Writer"));
+  expect([...run.texts.values()].map(({ text, isDone }) => [text, isDone])).toEqual([
+    ["Hello.", true],
+    ['{\n  "n": 1\n}', true],
+  ]);
+});
