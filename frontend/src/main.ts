@@ -9,6 +9,7 @@ import "./styles/forms.css";
 import "./styles/board.css";
 import "./elements/call_panel";
 import "./elements/configure_form";
+import "./styles/executions.css";
 import "./elements/copy_button";
 import "./elements/delete_deployment";
 import "./elements/deploy_form";
@@ -21,6 +22,7 @@ import "./elements/schema_form";
 import "./elements/tab_set";
 import "./elements/theme_choice";
 import "./schedule/schedule_editor";
+import "./executions";
 import { setUpDialogs } from "./elements/dialogs";
 import { setUpHtmx } from "./elements/htmx";
 
