@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 
@@ -27,9 +26,9 @@ class ExecuteDialog(Page):
     def get_template_names(self) -> list[str]:
         return [f"deployments/execute_{'dialog' if 'HX-Request' in self.request.headers else 'page'}.html"]
 
-    def get_context_data(self, deployment_id: UUID, **kwargs: Any) -> dict[str, Any]:
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = Deployment.objects.visible_to(self.principal).live().select_related("version")
-        deployment = get_object_or_404(rows, id=deployment_id)
+        deployment = get_object_or_404(rows, id=self.kwargs["deployment_id"])
         setup = json.dumps(self._setup(deployment))
         return super().get_context_data(deployment=deployment, setup=setup, **kwargs)
 

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -23,8 +22,8 @@ class ExecutionPage(Page):
     template_name = "deployments/execution.html"
     verbs = ("view", "execute")
 
-    def get_context_data(self, execution_id: UUID, **kwargs: Any) -> dict[str, Any]:
-        execution = get_object_or_404(self._executions(), id=execution_id)
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        execution = get_object_or_404(self._executions(), id=self.kwargs["execution_id"])
         document = execution.version.document
         events = ExecutionEvent.objects.filter(execution=execution).order_by("seq")
         trace = read_trace(events, labels_of(document), now=timezone.now())

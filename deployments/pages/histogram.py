@@ -24,7 +24,7 @@ WIDTHS = (
 
 
 class EpochBucket(Func):
-    """The whole number of `width` seconds since 1970 at which a column's instant lies, by the database's own arithmetic."""
+    """In which of the spans of `width` seconds since 1970 a column's instant lies, by the database's own arithmetic."""
 
     output_field = IntegerField()
     template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / %(width)d)::bigint"

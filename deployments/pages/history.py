@@ -1,7 +1,6 @@
 """What ran: a page for all executions, and a dialog for those of one deployment."""
 
 from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -35,11 +34,16 @@ FILTERS = {
 class HistoryPage(Page):
     """The executions that the reader may see, newest first, by the filters in the address.
 
-    htmx asks for the parts: `?part=list` is all but the filters, `?part=running` what runs now.
+    htmx asks for the parts: `?part=list` is all but the filters, `?part=running` what runs now, and `?part=histogram`
+    the counts over time, which may take as long as all the rest.
     """
 
     page_template = "deployments/history_page.html"
-    PARTS = {"list": "deployments/_history.html", "running": "deployments/_history_running.html"}
+    PARTS = {
+        "list": "deployments/_history.html",
+        "running": "deployments/_history_running.html",
+        "histogram": "deployments/_history_histogram.html",
+    }
 
     def get_template_names(self) -> list[str]:
         return [self.PARTS.get(self.request.GET.get("part", ""), self.page_template)]
@@ -51,8 +55,11 @@ class HistoryPage(Page):
         context |= {"statuses": ExecutionLog.Status.choices, "triggers": ExecutionLog.Trigger.choices}
         if not filters.is_valid():
             return context | {"errors": _errors(filters), "deployments": self._deployments()}
-        if self.request.GET.get("part") == "running":
+        part = self.request.GET.get("part")
+        if part == "running":
             return context | {"running": _running(filters.qs)}
+        if part == "histogram":
+            return context | {"histogram": _histogram(filters)}
         return context | self._list(filters)
 
     def _list(self, filters: ExecutionFilters) -> dict[str, Any]:
@@ -65,7 +72,7 @@ class HistoryPage(Page):
             "older": None if cursor is None else self._address(cursor=cursor),
             "newest": self._address() if "cursor" in self.request.GET else None,
             "running_address": self._address(part="running"),
-            "histogram": _histogram(filters),
+            "histogram_address": self._address(part="histogram"),
             "running": _running(filters.qs) if "cursor" not in self.request.GET else [],
             "deployments": self._deployments() if self.request.GET.get("part") != "list" else [],
         }
@@ -99,12 +106,13 @@ class HistoryDialog(HistoryPage):
     page_template = "deployments/history_dialog.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A visit of the address itself is shown the page."""
         if "HX-Request" in request.headers:
             return super().get(request, *args, **kwargs)
         return redirect(f"{reverse('executions')}?deployment={kwargs['deployment_id']}")
 
-    def get_context_data(self, deployment_id: UUID, **kwargs: Any) -> dict[str, Any]:
-        deployment = get_object_or_404(Deployment.objects.visible_to(self.principal), id=deployment_id)
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        deployment = get_object_or_404(Deployment.objects.visible_to(self.principal), id=self.kwargs["deployment_id"])
         page = f"{reverse('executions')}?deployment={deployment.id}"
         return super().get_context_data(deployment=deployment, page=page, **kwargs)
 

@@ -106,7 +106,7 @@ class ExecuteFlow extends HTMLElement {
       this.#ask();
       this.querySelector<HTMLElement>("input, select, textarea")?.focus();
     });
-    const link = make("a", { class: "button quiet", href: `/executions/${execution}` }, "Open the execution");
+    const link = make("a", { class: "button", href: `/executions/${execution}` }, "Open the execution");
     this.replaceChildren(watch, make("footer", { class: "flow-actions" }, link, again));
   }
 

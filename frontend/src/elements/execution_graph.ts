@@ -17,7 +17,7 @@ const WAITING: BlockProgress = { state: "waiting", reused: false, note: "" };
 
 export class ExecutionGraph extends HTMLElement {
   readonly #drawn = new Map<string, Drawn>();
-  readonly #edges: [string, SVGElement][] = [];
+  readonly #edges: { source: string; target: string; drawn: SVGElement }[] = [];
 
   connectedCallback(): void {
     if (this.childElementCount) return;
@@ -44,7 +44,10 @@ export class ExecutionGraph extends HTMLElement {
       write(drawn.note, note);
       drawn.box.title = note;
     }
-    for (const [source, edge] of this.#edges) edge.dataset.state = (states.get(source) ?? WAITING).state;
+    for (const { source, target, drawn } of this.#edges) {
+      const isDead = states.get(target)?.state === "skipped";
+      drawn.dataset.state = isDead ? "skipped" : (states.get(source) ?? WAITING).state;
+    }
   }
 
   #block(block: GraphBlock, layout: Layout): HTMLElement {
@@ -74,9 +77,9 @@ export class ExecutionGraph extends HTMLElement {
       const from = layout.places.get(source);
       const to = layout.places.get(target);
       if (!from || !to) continue;
-      const edge = makeSvg("path", { d: curve(from, to), class: "graph-edge" });
-      this.#edges.push([source, edge]);
-      drawing.append(edge);
+      const drawn = makeSvg("path", { d: curve(from, to), class: "graph-edge" });
+      this.#edges.push({ source, target, drawn });
+      drawing.append(drawn);
     }
     return drawing;
   }

@@ -6,11 +6,10 @@ import "./json_view";
 import { make } from "./make";
 
 export function resultOf(execution: Execution): HTMLElement[] {
-  const link = make("a", { href: `/executions/${execution.id}` }, "Open the execution with its trace");
-  if (execution.status !== "completed") return [reasonOf(execution), make("p", {}, link)];
+  if (execution.status !== "completed") return [reasonOf(execution)];
   const view = make("json-view", { name: `result-${execution.id}` });
   view.show(outputOf(execution.result_data ?? null));
-  return [make("h3", {}, "Result"), view, make("p", {}, link)];
+  return [make("h2", {}, "Result"), view];
 }
 
 function reasonOf({ status, error, error_code, reason }: Execution): HTMLElement {

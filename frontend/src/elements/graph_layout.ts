@@ -28,11 +28,11 @@ export interface Layout {
   places: Map<string, Placed>;
 }
 
-export const BLOCK = { width: 188, height: 74 };
+export const BLOCK = { width: 196, height: 88 };
 const GAP = { x: 44, y: 20 };
 const MARGIN = 8;
 /** The designer's blocks are larger than ours. */
-const SCALE = { x: 0.68, y: 0.6 };
+const SCALE = { x: 0.74, y: 0.64 };
 
 export function layOut(graph: Graph): Layout {
   const drawn = new Map(graph.blocks.map(({ id, x, y }) => [id, { x: x * SCALE.x, y: y * SCALE.y }]));

@@ -42,7 +42,7 @@ export class LiveTextPlaces {
   }
 
   #open(blockId: string, agent: string, key: string): Place {
-    const title = make("h4", {}, `${this.labelOf(blockId)} · ${agent}`, make("span", { class: "soft" }, " is writing"));
+    const title = make("h3", {}, `${this.labelOf(blockId)} · ${agent}`, make("span", { class: "soft" }, " is writing"));
     const text = make("div", { class: "live-text", tabindex: 0, role: "region", "aria-label": `Text of ${agent}` });
     const place = { blockId, agent, text, element: make("article", {}, title, text) };
     this.#places.set(key, place);

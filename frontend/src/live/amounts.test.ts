@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import { count, duration, money } from "./amounts";
 
 test.each([
-  [0, "0.0 s"],
+  [0, "0 ms"],
+  [1240, "1.2 s"],
   [59_940, "59.9 s"],
   [61_000, "1 min 1 s"],
   [3_660_000, "1 h 1 min"],
