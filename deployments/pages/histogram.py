@@ -33,7 +33,8 @@ class EpochBucket(Func):
         super().__init__(F(column), width=width)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
-        template = "CAST(strftime('%%%%s', %(expressions)s) AS INTEGER) / %(width)d"
+        # Without the fraction, which SQLite would round: 11:59:59.9999 is not noon yet.
+        template = "CAST(strftime('%%%%s', substr(%(expressions)s, 1, 19)) AS INTEGER) / %(width)d"
         return super().as_sql(compiler, connection, template=template, **extra)
 
 
