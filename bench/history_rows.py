@@ -14,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
 django.setup()
 
 from django.contrib.auth.models import Permission, User  # noqa: E402 - Django has to be set up first
+from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from access.models import Team  # noqa: E402
@@ -65,6 +66,12 @@ def _row(chance: random.Random, deployment: Deployment, created_at: datetime) ->
     )
 
 
+def settle() -> None:
+    """What the database does by itself in the course of a month: statistics, and the map of what all may see."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
 def make_member() -> None:
     """Somebody who sees what the default team has."""
     team = Team.default()
@@ -75,3 +82,4 @@ def make_member() -> None:
 if __name__ == "__main__":
     make_member()
     fill(int(sys.argv[1]))
+    settle()
