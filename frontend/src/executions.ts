@@ -9,4 +9,5 @@ import "./elements/execution_watch";
 import "./elements/history_filters";
 import "./elements/json_view";
 import "./elements/rerun_form";
+import "./elements/running_now";
 import "./elements/time_histogram";

@@ -237,10 +237,13 @@ def test_a_models_markup_is_never_more_than_text(visitor: Visitor, api: SiteApi,
 def test_a_running_executions_page_moves_on_by_itself(visitor: Visitor, api: SiteApi) -> None:
     deployed = deploy_chain(api, SLOW, SLOW)
     started = deployed.call({"text": "Watch me"}, Prefer="respond-async").json()["execution_id"]
-    page = visitor.go("/executions")
-    expect(page.get_by_role("heading", name="Now")).to_be_visible()
+    history = visitor.new_tab()
+    history.goto(f"{visitor.site.base_url}/executions?deployment={deployed.id}")
+    expect(history.get_by_role("heading", name="Now")).to_be_visible()
     page = visitor.go(f"/executions/{started}")
     expect(page.get_by_role("heading", name="Time line")).to_be_visible(timeout=ENDED)
     expect(page.locator("#execution-head .state")).to_have_text("completed", timeout=ENDED)
     expect(page.locator("details.call")).to_have_count(2)
     expect(page.get_by_role("button", name="Run again…")).to_be_visible()
+    expect(history.get_by_role("region", name="Executions").get_by_text("completed")).to_be_visible(timeout=ENDED)
+    expect(history.get_by_role("heading", name="Now")).to_be_hidden()

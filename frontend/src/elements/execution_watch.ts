@@ -6,7 +6,7 @@
 
 import { executionApi } from "../api";
 import { count, duration, money } from "../live/amounts";
-import { decisionSentence } from "../live/decisions";
+import { eventSentence } from "../live/decisions";
 import { type FeedState, followExecution } from "../live/execution_feed";
 import { Progress } from "../live/progress";
 import type { ExecutionEvent } from "../types";
@@ -18,6 +18,8 @@ import { notifyError } from "./notices";
 import "./execution_graph";
 
 const TICK_MS = 200;
+/** What is told in a sentence as it happens. */
+const SAID = new Set(["decision", "execution.warning", "agent.retrying"]);
 
 class ExecutionWatch extends HTMLElement {
   readonly #progress = new Progress();
@@ -89,7 +91,7 @@ class ExecutionWatch extends HTMLElement {
   #take(event: ExecutionEvent): void {
     this.#progress.take(event);
     this.#texts.take(event);
-    if (event.type === "decision" || event.type === "execution.warning") this.#say(event);
+    if (SAID.has(event.type)) this.#say(event);
     if (event.type.startsWith("block.")) this.#announce("execution-progress");
     if (this.#progress.hasEnded) void this.#end();
     // Many events can come at once, as when the past is replayed: they are drawn together.
@@ -116,9 +118,9 @@ class ExecutionWatch extends HTMLElement {
     if (this.#time.textContent !== said) this.#time.textContent = said;
   }
 
-  #say({ type, block_id, payload }: ExecutionEvent): void {
-    const label = this.#labels.get(block_id ?? "") ?? "";
-    const sentence = type === "decision" ? decisionSentence(payload) : `Warning: ${String(payload.message)}`;
+  #say(event: ExecutionEvent): void {
+    const label = this.#labels.get(event.block_id ?? "") ?? "";
+    const sentence = eventSentence(event);
     this.#decisions.append(make("li", {}, label && make("strong", {}, `${label}: `), sentence));
     this.#decisions.hidden = false;
   }

@@ -1,8 +1,20 @@
 /** A decision of a block as a sentence: who decided what, how surely, and why. */
 
 import type { Json } from "../client";
+import type { ExecutionEvent } from "../types";
 
 type Payload = Record<string, Json>;
+
+/** A decision, a warning or another try, as a sentence. */
+export function eventSentence({ type, agent, payload }: ExecutionEvent): string {
+  if (type === "decision") return decisionSentence(payload);
+  if (type === "agent.retrying") return retrySentence(agent ?? "", payload);
+  return `Warning: ${shown(payload.message)}`;
+}
+
+export function retrySentence(agent: string, payload: Payload): string {
+  return `${agent} tries again in ${shown(payload.wait_seconds)} s: ${shown(payload.reason)}`;
+}
 
 export function decisionSentence(payload: Payload): string {
   if (Array.isArray(payload.chosen)) return routeSentence(payload, payload.chosen);

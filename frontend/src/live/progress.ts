@@ -2,6 +2,7 @@
 
 import type { Json } from "../client";
 import type { ExecutionEvent, ExecutionStatus } from "../types";
+import { retrySentence } from "./decisions";
 
 export type BlockState = "waiting" | "running" | "completed" | "failed" | "skipped" | "cancelled";
 export interface BlockProgress {
@@ -84,7 +85,7 @@ export class Progress {
 
   #takeCall({ type, block_id, agent, payload }: ExecutionEvent): void {
     const block = this.blocks.get(block_id ?? "");
-    if (block) block.note = type === "agent.retrying" ? retryNote(agent ?? "", payload) : "";
+    if (block) block.note = type === "agent.retrying" ? retrySentence(agent ?? "", payload) : "";
     if ((type !== "agent.completed" && type !== "agent.failed") || "reused" in payload) return;
     const { calls, tokens, cost } = readUsed(payload, Number(payload.tries ?? 1));
     const known = this.used.cost === null || cost === null ? null : this.used.cost + cost;
@@ -99,10 +100,6 @@ function readUsed(payload: Payload, calls: number): Used {
     tokens: (usage.input_tokens ?? 0) + (usage.output_tokens ?? 0),
     cost: typeof payload.cost === "string" ? Number(payload.cost) : null,
   };
-}
-
-function retryNote(agent: string, payload: Payload): string {
-  return `${agent} tries again in ${text(payload.wait_seconds)} s: ${text(payload.reason)}`;
 }
 
 function text(value: Json | undefined): string {
