@@ -141,10 +141,16 @@ class TestDialog:
 
     def test_what_this_person_has_running_is_gone_on_with(self, reader: Client) -> None:
         deployment = make_deployment()
-        theirs = make_queued(deployment)
-        assert self.setup_of(reader, deployment)["running"] is None
-        ExecutionLog.objects.filter(id=theirs.id).update(trigger_type="manual", triggered_by="user:ann")
-        assert self.setup_of(reader, deployment)["running"] == str(theirs.id)
+        execution = make_queued(deployment)
+        shown = ExecutionLog.objects.filter(id=execution.id)
+        for fields in (
+            {"trigger_type": "manual", "triggered_by": "user:bob"},
+            {"trigger_type": "api", "triggered_by": "user:ann"},
+        ):
+            shown.update(**fields)
+            assert self.setup_of(reader, deployment)["running"] is None
+        shown.update(trigger_type="manual", triggered_by="user:ann")
+        assert self.setup_of(reader, deployment)["running"] == str(execution.id)
 
     def test_an_undeployed_deployment_has_none(self, reader: Client) -> None:
         deployment = make_deployment(deleted_at=timezone.now())
