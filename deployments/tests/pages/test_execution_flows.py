@@ -83,6 +83,8 @@ def test_a_first_visit_leads_to_a_finished_execution_by_keyboard_alone(
         expect(page.get_by_label("Decisions")).to_contain_text("The router chose Billing")
         assert (block(page, "Triage"), block(page, "Diagnose")) == ("completed", "skipped")
         is_accessible(page)
+        page.reload()
+        expect(page.get_by_role("heading", name="Result")).to_be_visible()
         page.get_by_role("link", name="Open the execution").press("Enter")
         expect(page.get_by_role("heading", name="Trace")).to_be_visible()
         page.locator("summary", has_text="Dispatcher").press("Enter")
@@ -247,3 +249,13 @@ def test_a_running_executions_page_moves_on_by_itself(visitor: Visitor, api: Sit
     expect(page.get_by_role("button", name="Run again…")).to_be_visible()
     expect(history.get_by_role("region", name="Executions").get_by_text("completed")).to_be_visible(timeout=ENDED)
     expect(history.get_by_role("heading", name="Now")).to_be_hidden()
+
+
+def test_an_execution_is_cancelled_on_its_page(visitor: Visitor, api: SiteApi) -> None:
+    deployed = deploy_chain(api, "openai:stall+page")
+    started = deployed.call({"text": "Stop me"}, Prefer="respond-async").json()["execution_id"]
+    page = visitor.go(f"/executions/{started}")
+    expect(page.locator(".graph-block[data-state=running]")).to_have_count(1)
+    page.get_by_role("button", name="Cancel").press("Enter")
+    expect(page.locator("#execution-head .state")).to_have_text("cancelled", timeout=ENDED)
+    expect(page.locator(".execution-cause")).to_contain_text("Cancelled by user:admin")
