@@ -15,6 +15,8 @@ from pathlib import Path
 from bench.figures.designer import measure_designer
 from bench.figures.endpoint import measure_endpoint
 from bench.figures.engine import measure_engine
+from bench.figures.history import measure_history
+from bench.figures.live_text import measure_live_text
 from bench.figures.memory import measure_memory
 from bench.figures.pages import measure_pages
 from bench.figures.schedules import measure_schedules
@@ -22,7 +24,7 @@ from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
-FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "schedules")
+FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "history", "live-text", "schedules")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -39,6 +41,8 @@ def main() -> int:
             "pages": lambda: measure_pages(postgres_url, redis_url),
             "designer": measure_designer,
             "schedules": lambda: measure_schedules(postgres_url, redis_url),
+            "history": lambda: measure_history(postgres_url, redis_url),
+            "live-text": lambda: measure_live_text(postgres_url, redis_url),
         }
         for name in wanted:
             print(f"Measuring: {name} …", file=sys.stderr, flush=True)

@@ -8,6 +8,9 @@ from deployments.pages.deleting import DeleteDialog
 from deployments.pages.deploying import DeployDialog
 from deployments.pages.deployments import DeploymentCards, DeploymentsPage
 from deployments.pages.designs import DesignsPage, SampleDocument
+from deployments.pages.executing import ExecuteDialog
+from deployments.pages.execution import ExecutionPage
+from deployments.pages.history import HistoryDialog, HistoryPage
 
 urlpatterns = [
     path("", DeploymentsPage.as_view(), name="deployments"),
@@ -19,4 +22,8 @@ urlpatterns = [
     path("deployments/<uuid:pk>/differences", VersionDifferences.as_view(), name="version-differences"),
     path("designs", DesignsPage.as_view(), name="designs"),
     path("designs/samples/<slug:sample>", SampleDocument.as_view(), name="sample-document"),
+    path("deployments/<uuid:deployment_id>/execute", ExecuteDialog.as_view(), name="execute-dialog"),
+    path("deployments/<uuid:deployment_id>/history", HistoryDialog.as_view(), name="history-dialog"),
+    path("executions", HistoryPage.as_view(), name="executions"),
+    path("executions/<uuid:execution_id>", ExecutionPage.as_view(), name="execution"),
 ]

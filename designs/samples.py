@@ -6,6 +6,7 @@ runs by itself, `"every_seconds": 300`, with its first input.
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from executor.document import parse_design, to_document
@@ -37,6 +38,16 @@ class Sample:
 def load_samples() -> list[Sample]:
     """All samples, by endpoint path. Raises `BrokenSample`, and `MalformedDesign` for a design that is none."""
     return [_load(path) for path in sorted(FOLDER.glob("*.json"))]
+
+
+def sample_inputs(document: JsonObject) -> tuple[JsonObject, ...]:
+    """The inputs of the sample that this document is, unchanged; none for any other document."""
+    return next((sample.inputs for sample in _kept_samples() if sample.document == document), ())
+
+
+@cache
+def _kept_samples() -> list[Sample]:
+    return load_samples()
 
 
 def _load(path: Path) -> Sample:

@@ -30,11 +30,9 @@ class KeysetPagination(BasePagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         limit = _limit(request.query_params.get("limit"))
         cursor = request.query_params.get("cursor")
-        rows = list(_after(queryset, cursor).order_by("-created_at", "-pk")[: limit + 1])
-        self._next = None
-        if len(rows) > limit:
-            rows = rows[:limit]
-            self._next = replace_query_param(request.build_absolute_uri(), "cursor", _cursor_at(rows[-1]))
+        rows, cursor = read_page(queryset, cursor, limit=limit)
+        here = request.build_absolute_uri()
+        self._next = None if cursor is None else replace_query_param(here, "cursor", cursor)
         return rows
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -66,6 +64,15 @@ class KeysetPagination(BasePagination):
                 "description": "Where the page starts: take it from `next`, do not make one.",
             },
         ]
+
+
+def read_page(queryset: QuerySet[Any], cursor: str | None, *, limit: int) -> tuple[list[Any], str | None]:
+    """The rows from the cursor on, newest first, and the cursor of the next page; None on the last.
+
+    Raises the 422 of a cursor that is none.
+    """
+    rows = list(_after(queryset, cursor).order_by("-created_at", "-pk")[: limit + 1])
+    return rows[:limit], _cursor_at(rows[limit - 1]) if len(rows) > limit else None
 
 
 def _limit(given: str | None) -> int:

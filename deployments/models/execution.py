@@ -113,8 +113,10 @@ class ExecutionLog(TeamOwned):
         verbose_name = "execution"
         ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index(fields=["deployment", "-created_at", "-id"], name="execution_deployment"),
-            models.Index(fields=["team", "-created_at", "-id"], name="execution_team"),
+            # The status is in these for the history's counts over time, which then read nothing but the index.
+            models.Index(fields=["deployment", "-created_at", "-id", "status"], name="execution_of_deployment"),
+            models.Index(fields=["team", "-created_at", "-id", "status"], name="execution_of_team"),
+            models.Index(fields=["-created_at", "-id", "status"], name="execution_newest"),
             models.Index(fields=["status"], name="execution_status"),
             models.Index(fields=["started_at"], name="execution_started"),
             models.Index(fields=["created_at"], name="execution_queued", condition=Q(status="queued")),

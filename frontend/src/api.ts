@@ -50,12 +50,12 @@ export const deploymentApi = {
 
   deleteDeployment: (id: string) => api.delete(`/api/deployments/${id}`),
 
-  /** Accepted at once; its progress is watched over a socket. */
-  executeDeployment: (id: string, inputData?: Json) =>
+  /** Accepted at once; its progress is watched over a socket. Repeated under the same `key` it is one execution. */
+  executeDeployment: (id: string, inputData?: Json, key?: string) =>
     api.post<Accepted>(
       `/api/deployments/${id}/execute`,
       { input_data: inputData },
-      { headers: { Prefer: "respond-async" } },
+      { headers: { Prefer: "respond-async", ...(key && { "Idempotency-Key": key }) } },
     ),
 
   getExecutionLogs: (deploymentId: string, limit?: number) =>
@@ -73,6 +73,7 @@ async function tagged<T>(sent: Promise<{ data: unknown; headers: Headers }>): Pr
 export const executionApi = {
   get: (id: string) => api.get<Execution>(`/api/executions/${id}`),
   cancel: (id: string) => api.post<Json>(`/api/executions/${id}/cancel`),
+  /** `from`: "start", "failed" or a block's id. Without an input it is the one that the execution was given. */
   rerun: (id: string, from: string, inputData?: Json) =>
     api.post<Execution>(`/api/executions/${id}/rerun`, { from, input_data: inputData }),
 };

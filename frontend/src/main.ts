@@ -10,6 +10,7 @@ import "./styles/board.css";
 import "./styles/designs.css";
 import "./elements/call_panel";
 import "./elements/configure_form";
+import "./styles/executions.css";
 import "./elements/copy_button";
 import "./elements/delete_deployment";
 import "./elements/deploy_form";
@@ -23,6 +24,7 @@ import "./elements/schema_form";
 import "./elements/tab_set";
 import "./elements/theme_choice";
 import "./schedule/schedule_editor";
+import "./executions";
 import { setUpDialogs } from "./elements/dialogs";
 import { setUpHtmx } from "./elements/htmx";
 

@@ -36,7 +36,8 @@ def show_dialog(button: str) -> Callable[[Visitor], None]:
 
 def show_execution(visitor: Visitor) -> None:
     page = visitor.go("/executions")
-    page.get_by_role("main").get_by_role("link", name=SAMPLE).first.click()
+    row = page.get_by_role("region", name="Executions").get_by_role("row").filter(has_text=SAMPLE).first
+    row.get_by_role("link").first.click()
 
 
 def show_designer(visitor: Visitor) -> None:

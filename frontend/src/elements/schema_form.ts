@@ -76,7 +76,9 @@ export class SchemaForm extends HTMLElement {
       this.#value = this.#control?.read();
       this.dispatchEvent(new CustomEvent("change", { bubbles: true, detail: this.#value }));
     };
-    this.#control = controlFor(fieldOf(this.#schema), this.#value, { required: true, changed });
+    const field = fieldOf(this.#schema);
+    const label = field.kind === "object" ? "" : "Value";
+    this.#control = controlFor(field, this.#value, { required: true, changed, label });
     this.#control.tell(this.#problems);
     this.replaceChildren(this.#control.element);
   }

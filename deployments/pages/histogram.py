@@ -1,0 +1,109 @@
+"""How many executions there were over time, in buckets that can be chosen as a range."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Count, F, Func, IntegerField, Q, QuerySet
+from django.db.models.sql.compiler import SQLCompiler
+
+from deployments.models import ExecutionLog
+
+BUCKETS = 60
+DEFAULT_RANGE = timedelta(days=30)
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+#: Widths that a person reads at once, in seconds.
+WIDTHS = (
+    *(1, 5, 15, 30),
+    *(MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE),
+    *(HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR),
+    *(DAY, 7 * DAY, 30 * DAY, 90 * DAY, 365 * DAY),
+)
+
+
+class EpochBucket(Func):
+    """In which of the spans of `width` seconds since 1970 a column's instant lies, by the database's own arithmetic."""
+
+    output_field = IntegerField()
+    template = "FLOOR(EXTRACT(EPOCH FROM %(expressions)s) / %(width)d)::bigint"
+
+    def __init__(self, column: str, width: int) -> None:
+        super().__init__(F(column), width=width)
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        # Without the fraction, which SQLite would round: 11:59:59.9999 is not noon yet.
+        template = "CAST(strftime('%%%%s', substr(%(expressions)s, 1, 19)) AS INTEGER) / %(width)d"
+        return super().as_sql(compiler, connection, template=template, **extra)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bucket. `height` and `failed_height` are percent of the highest."""
+
+    start: datetime
+    end: datetime
+    count: int
+    failed: int
+    height: float
+    failed_height: float
+
+    @property
+    def top(self) -> float:
+        return 100 - self.height
+
+    @property
+    def failed_top(self) -> float:
+        return 100 - self.failed_height
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Bars without a gap from `start` to `end`."""
+
+    start: datetime
+    end: datetime
+    bars: list[Bar]
+
+    @property
+    def count(self) -> int:
+        return sum(bar.count for bar in self.bars)
+
+    @property
+    def failed(self) -> int:
+        return sum(bar.failed for bar in self.bars)
+
+
+def count_over_time(
+    executions: QuerySet[ExecutionLog], *, after: datetime | None, before: datetime | None, now: datetime
+) -> Histogram:
+    """One query. Without an end the range ends now; without a start it is as long as `DEFAULT_RANGE`."""
+    end = before or now
+    start = after or end - DEFAULT_RANGE
+    width = _width(start, end)
+    first, last = int(start.timestamp()) // width, -(-int(max(end.timestamp(), start.timestamp() + 1)) // width)
+    within = executions.filter(created_at__gte=_instant(first * width), created_at__lt=_instant(last * width))
+    counted = within.order_by().annotate(bucket=EpochBucket("created_at", width)).values("bucket")
+    rows = counted.annotate(count=Count("id"), failed=Count("id", filter=Q(status="failed")))
+    counts = {row["bucket"]: (row["count"], row["failed"]) for row in rows}
+    return Histogram(_instant(first * width), _instant(last * width), list(_bars(counts, range(first, last), width)))
+
+
+def _bars(counts: dict[int, tuple[int, int]], buckets: range, width: int) -> Iterator[Bar]:
+    highest = max((count for count, _ in counts.values()), default=1)
+    for bucket in buckets:
+        count, failed = counts.get(bucket, (0, 0))
+        start, end = _instant(bucket * width), _instant((bucket + 1) * width)
+        # What there is one of beside thousands has to be seen too.
+        height = max(count / highest * 100, 4.0) if count else 0.0
+        yield Bar(start, end, count, failed, height, max(failed / highest * 100, 4.0) if failed else 0.0)
+
+
+def _width(start: datetime, end: datetime) -> int:
+    seconds = max((end - start).total_seconds(), 1)
+    return next((width for width in WIDTHS if seconds / width <= BUCKETS), WIDTHS[-1] * 10)
+
+
+def _instant(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
