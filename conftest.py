@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mode)
         if not needs_database(item):
             item.add_marker("without_database")
-        if "browser" in getattr(item, "fixturenames", ()):
+        if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
 
 
@@ -95,15 +95,15 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """Chromium, for the session."""
     with run_browser() as browser:
         yield browser
 
 
 @pytest.fixture
-def visitor(browser: Browser, embedded_site: Site) -> Iterator[Visitor]:
+def visitor(chromium: Browser, embedded_site: Site) -> Iterator[Visitor]:
     """Somebody who is signed in as `admin`; the test fails when a page complained."""
-    with run_visitor(browser, embedded_site) as visitor:
+    with run_visitor(chromium, embedded_site) as visitor:
         visitor.sign_in()
         yield visitor

@@ -6,8 +6,8 @@ from orchestration_site.tests.browser import Visitor, accessibility_problems, ru
 from orchestration_site.tests.sites import Site
 
 
-def test_who_is_not_signed_in_signs_in_and_is_brought_to_the_page(browser: Browser, embedded_site: Site) -> None:
-    with run_visitor(browser, embedded_site) as visitor:
+def test_who_is_not_signed_in_signs_in_and_is_brought_to_the_page(chromium: Browser, embedded_site: Site) -> None:
+    with run_visitor(chromium, embedded_site) as visitor:
         page = visitor.go("/?status=active")
         page.get_by_label("User name").fill("admin")
         page.get_by_label("Password").fill("wrong")

@@ -191,8 +191,8 @@ def test_axe_finds_nothing_in_both_layouts_and_in_each_dialog(visitor: Visitor, 
     assert accessibility_problems(page) == []
 
 
-def test_nothing_is_cut_off_on_a_phone(browser: Browser, embedded_site: Site, deployed: Deployed) -> None:
-    with run_visitor(browser, embedded_site, viewport=PHONE) as visitor:
+def test_nothing_is_cut_off_on_a_phone(chromium: Browser, embedded_site: Site, deployed: Deployed) -> None:
+    with run_visitor(chromium, embedded_site, viewport=PHONE) as visitor:
         visitor.sign_in()
         page = visitor.page
         look_for(page, deployed)

@@ -11,9 +11,9 @@ from orchestration_site.tests.sites import Site
 
 
 def test_a_cron_schedule_is_built_in_a_zone_with_its_next_runs_in_sight(
-    browser: Browser, embedded_site: Site, deployed: Deployed, page_api: SiteApi
+    chromium: Browser, embedded_site: Site, deployed: Deployed, page_api: SiteApi
 ) -> None:
-    with run_visitor(browser, embedded_site, timezone_id="America/New_York") as visitor:
+    with run_visitor(chromium, embedded_site, timezone_id="America/New_York") as visitor:
         visitor.sign_in()
         dialog = open_dialog(visitor, deployed, "Configure")
         dialog.get_by_label("Run by itself").check()

@@ -254,7 +254,7 @@ def test_a_design_is_found_duplicated_and_deleted_in_the_list(visitor: Visitor) 
     expect(page.get_by_text("No design has")).to_be_visible()
 
 
-def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(browser: Browser, visitor: Visitor) -> None:
+def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(chromium: Browser, visitor: Visitor) -> None:
     page = visitor.go("/designs")
     assert accessibility_problems(page) == []
     page.get_by_role("link", name="Open Support triage").first.click()
@@ -264,7 +264,7 @@ def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(browser: Brow
     for theme in ("light", "dark"):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
         assert accessibility_problems(page) == []
-    with run_visitor(browser, visitor.site, viewport={"width": 360, "height": 740}) as narrow:
+    with run_visitor(chromium, visitor.site, viewport={"width": 360, "height": 740}) as narrow:
         narrow.sign_in()
         for path in ("/designs", "/designs/" + page.url.rpartition("/")[2]):
             narrow.go(path)

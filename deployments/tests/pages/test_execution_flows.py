@@ -68,10 +68,10 @@ def is_accessible(page: Page) -> None:
 
 
 def test_a_first_visit_leads_to_a_finished_execution_by_keyboard_alone(
-    browser: Browser, embedded_site: Site, api: SiteApi
+    chromium: Browser, embedded_site: Site, api: SiteApi
 ) -> None:
     rows = api.http.get("/api/deployments", params={"search": "support-triage"}).json()["results"]
-    with run_visitor(browser, embedded_site) as visitor:
+    with run_visitor(chromium, embedded_site) as visitor:
         visitor.sign_in()
         page = visitor.go(f"/deployments/{rows[0]['id']}/execute")
         expect(page.get_by_label("Customer")).to_have_value("Dana Whitfield")
