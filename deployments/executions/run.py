@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
@@ -27,6 +26,7 @@ from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
 from executor.providers.contract import ModelProvider
 from executor.spec import Design
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ class LoadedExecution:
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
+    # To read before the claim is safe: only who holds a running row writes events, and this one is queued. Should another
+    # worker claim it in between, the row's attempt is one more, and our claim is not got.
     row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None
@@ -168,7 +170,7 @@ class ExecutionRun:
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
             return
-        if isinstance(failure, OperationalError | InterfaceError):
+        if isinstance(failure, DATABASE_OUTAGES):
             log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)
