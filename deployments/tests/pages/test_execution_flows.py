@@ -254,7 +254,9 @@ def test_a_running_executions_page_moves_on_by_itself(visitor: Visitor, api: Sit
 def test_an_execution_is_cancelled_on_its_page(visitor: Visitor, api: SiteApi) -> None:
     deployed = deploy_chain(api, "openai:stall+page")
     started = deployed.call({"text": "Stop me"}, Prefer="respond-async").json()["execution_id"]
-    page = visitor.go(f"/executions/{started}")
+    # The block's beginning has been shown by then: what comes after the click comes from the end alone.
+    with visitor.page.expect_response(lambda response: response.request.resource_type == "xhr"):
+        page = visitor.go(f"/executions/{started}")
     expect(page.locator(".graph-block[data-state=running]")).to_have_count(1)
     page.get_by_role("button", name="Cancel").press("Enter")
     expect(page.locator("#execution-head .state")).to_have_text("cancelled", timeout=ENDED)
