@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 from django.db.models import Q
 
 from deployments.models import ApiKey
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,9 @@ def _write(key_id: UUID, at: datetime) -> None:
     try:
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=at - PRECISION)
         ApiKey.objects.filter(stale, id=key_id).update(last_used_at=at)
-    except DatabaseError as error:
+    except DATABASE_OUTAGES as error:
         log.warning("The last use of an API key could not be noted: %s", error)
+    except Exception:  # nobody looks at what the thread returns
+        log.exception("The last use of an API key could not be noted")
     finally:
         close_old_connections()

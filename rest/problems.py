@@ -11,20 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
-from psycopg_pool import PoolTimeout, TooManyRequests
 from rest_framework import exceptions
 from rest_framework.exceptions import APIException, ErrorDetail
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
+from rest.outages import DATABASE_OUTAGES
 from rest.request_id import current_request_id
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
-DATABASE_OUTAGES = (OperationalError, InterfaceError, PoolTimeout, TooManyRequests)
 #: Seconds after which a caller may try again when the database is away.
 OUTAGE_RETRY_AFTER = 2
 

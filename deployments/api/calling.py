@@ -27,7 +27,8 @@ from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
 from rest.async_view import with_tail
 from rest.negotiation import EventStreamRenderer
-from rest.problems import DATABASE_OUTAGES, ApiProblem, FieldError, invalid
+from rest.outages import DATABASE_OUTAGES
+from rest.problems import ApiProblem, FieldError, invalid
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from deployments.executions.journal import DatabaseJournal, read_recorded
@@ -27,6 +26,7 @@ from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
 from executor.providers.contract import ModelProvider
 from executor.spec import Design
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class ExecutionRun:
         if failure is None or not self._journal.holds_lease:
             log.info("Execution %s is not this worker's; nothing more is recorded of it.", self.fence.execution_id)
             return
-        if isinstance(failure, OperationalError | InterfaceError):
+        if isinstance(failure, DATABASE_OUTAGES):
             log.warning("Execution %s is left to another attempt: %s", self.fence.execution_id, failure)
             return
         log.error("Execution %s could not be recorded", self.fence.execution_id, exc_info=failure)

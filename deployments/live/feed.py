@@ -12,7 +12,7 @@ from deployments.live.hub import Subscription, current_hub
 from deployments.live.journal_pages import JournalPages
 from deployments.live.messages import Message
 from deployments.live.states import read_states
-from rest.problems import DATABASE_OUTAGES
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from deployments.executions.database_threads import in_database_thread
 from deployments.live.hub import current_hub
 from deployments.models import ExecutionLog
-from rest.problems import DATABASE_OUTAGES
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 

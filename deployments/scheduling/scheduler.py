@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, InterfaceError, close_old_connections
+from django.db import IntegrityError, close_old_connections
 from django.db.models import Q
 from django.db.models.functions import Now
 
@@ -17,6 +17,7 @@ from deployments.models import BeatLease
 from deployments.scheduling.entries import mend_entries
 from deployments.scheduling.firing import fire_due, seconds_until_next
 from deployments.scheduling.foreign_entries import ForeignEntries
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class DeploymentScheduler(ForeignEntries):
         try:
             close_old_connections()
             return part()
-        except (DatabaseError, InterfaceError) as error:
+        except DATABASE_OUTAGES as error:
             log.warning("%s; trying again soon: %s", complaint, error)
         except Exception:
             log.exception("%s; trying again soon", complaint)
