@@ -10,27 +10,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
-from django.db import (
-    DataError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    close_old_connections,
-    connection,
-    transaction,
-)
+from django.db import IntegrityError, close_old_connections, connection, transaction
 
 from deployments.executions import lifecycle
 from deployments.executions.lifecycle import Ending, Fence, FenceLost
 from deployments.live.announcements import announce
-from deployments.models import ExecutionEvent, ExecutionLog
+from deployments.models import ExecutionEvent
 from executor.events import RESULT_TYPES
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +105,8 @@ class GroupCommitWriter:
         while (batch := self._next_batch()) is not None:
             try:
                 self._fail([write for write in batch if self._follows_a_gap(write)], FenceLost())
-                self._commit([write for write in batch if not self._follows_a_gap(write)])
+                give_up_at = time.monotonic() + settings.ENVIRONMENT.lease_seconds * PATIENCE
+                self._commit([write for write in batch if not self._follows_a_gap(write)], give_up_at=give_up_at)
             except Exception as error:  # a worker without its writer would hold its executions for ever
                 log.exception("A batch of the journal could not be settled")
                 self._fail([write for write in batch if not write.done.done()], error)
@@ -135,20 +128,23 @@ class GroupCommitWriter:
             batch.append(write)
         return batch
 
-    def _commit(self, batch: Sequence[Write]) -> None:
+    def _commit(self, batch: Sequence[Write], *, give_up_at: float) -> None:
         if not batch:
             return
         try:
-            lost = _commit_patiently(batch)
-        except (DataError, IntegrityError, FenceLost) as error:
-            self._commit_alone(batch, error)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the write gets it, and the writer lives on
+            unclaimed = _commit_patiently(batch, give_up_at=give_up_at)
+        except DATABASE_OUTAGES as error:
             self._fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the write gets it, and the writer lives on
+            self._commit_alone(batch, error, give_up_at=give_up_at)
         else:
-            self._settle(batch, lost)
+            self._settle(batch, unclaimed)
 
-    def _commit_alone(self, batch: Sequence[Write], error: Exception) -> None:
-        """One execution's bad data or lost fence must not take the others with it: each is tried alone."""
+    def _commit_alone(self, batch: Sequence[Write], error: Exception, *, give_up_at: float) -> None:
+        """One execution's bad value or lost fence must not take the others with it: each is tried alone.
+
+        All within the batch's time, or the last one's lease would be over before its turn.
+        """
         if len(batch) == 1:
             self._fail(batch, error)
             return
@@ -156,12 +152,12 @@ class GroupCommitWriter:
             if self._follows_a_gap(write):
                 self._fail([write], FenceLost())
             else:
-                self._commit([write])
+                self._commit([write], give_up_at=give_up_at)
 
-    def _settle(self, batch: Sequence[Write], lost: set[UUID]) -> None:
-        kept = [write for write in batch if write.fence.execution_id not in lost]
+    def _settle(self, batch: Sequence[Write], unclaimed: set[UUID]) -> None:
+        kept = [write for write in batch if write.fence.execution_id not in unclaimed]
         for write in batch:
-            if write.fence.execution_id in lost:  # not claimed, and so without a gap: the claim may be tried again
+            if write.fence.execution_id in unclaimed:  # and so without a gap: the claim may be tried again
                 write.done.set_exception(FenceLost())
         for write in kept:
             write.done.set_result(None)
@@ -182,45 +178,54 @@ class GroupCommitWriter:
             self._broken.popitem(last=False)
 
 
-def _commit_patiently(batch: Sequence[Write]) -> set[UUID]:
-    """Commit, again and again while the database is away: a lease lasts longer than that."""
-    give_up_at = time.monotonic() + settings.ENVIRONMENT.lease_seconds * PATIENCE
-    pause = FIRST_PAUSE_SECONDS
+def _commit_patiently(batch: Sequence[Write], *, give_up_at: float) -> set[UUID]:
+    """Commit, again and again while the database is away; the executions that could not be claimed."""
+    pause, commit = FIRST_PAUSE_SECONDS, commit_writes
     while True:
         try:
-            return commit_writes(batch)
-        except (OperationalError, InterfaceError) as error:
+            return commit(batch)
+        except DATABASE_OUTAGES as error:
             close_old_connections()
             if time.monotonic() + pause >= give_up_at:
                 raise
             log.warning("The journal could not be written; trying again in %.1f s: %s", pause, error)
+        commit = _commit_once  # from now on, whether it was committed has to be known first
         time.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        with suppress(OperationalError, InterfaceError):
-            # Whether the last try was committed before its connection broke is not known: the rows tell.
-            if _was_committed(batch):
-                return _not_claimed(batch)
 
 
-def _was_committed(batch: Sequence[Write]) -> bool:
-    """Whether the batch, which is one transaction, is in the database already."""
-    return any(_is_kept(write, row) for write, row in _rows_of(batch))
+def _commit_once(batch: Sequence[Write]) -> set[UUID]:
+    """Commit the batch unless an earlier try, whose connection broke before it could tell, has done so."""
+    if kept := _find_kept(batch):
+        return _unclaimed(batch, kept)
+    try:
+        return commit_writes(batch)
+    except (IntegrityError, FenceLost):
+        # The server may have been at the earlier try still when we looked: our statements waited for its end then.
+        if kept := _find_kept(batch):
+            return _unclaimed(batch, kept)
+        raise
 
 
-def _not_claimed(batch: Sequence[Write]) -> set[UUID]:
-    return {write.fence.execution_id for write, row in _rows_of(batch) if not _is_kept(write, row)}
+def _find_kept(batch: Sequence[Write]) -> list[Write]:
+    """The writes that are proven to be in the database. One is enough: the batch is one transaction.
+
+    Events prove it by their ids, a claim without events by whose the row is. A release without events proves nothing,
+    for a reaper leaves the row in the same state; to repeat it is harmless.
+    """
+    last_events = {write.events[-1].id: write for write in batch if write.events}
+    found = ExecutionEvent.objects.filter(id__in=last_events).values_list("id", flat=True)
+    kept = [last_events[event_id] for event_id in found]
+    claims = {write.fence: write for write in batch if write.claimed_at is not None and not write.events}
+    if claims:
+        kept += [claims[fence] for fence in lifecycle.held(claims)]
+    return kept
 
 
-def _rows_of(batch: Sequence[Write]) -> list[tuple[Write, ExecutionLog]]:
-    ids = [write.fence.execution_id for write in batch]
-    rows = {row.id: row for row in ExecutionLog.objects.filter(id__in=ids).only("attempt", "seq", "status")}
-    return [(write, rows[write.fence.execution_id]) for write in batch if write.fence.execution_id in rows]
-
-
-def _is_kept(write: Write, row: ExecutionLog) -> bool:
-    if row.attempt != write.fence.attempt or row.seq < write.seq:
-        return False
-    return bool(write.events) or row.status != ExecutionLog.Status.RUNNING  # a release may have no events
+def _unclaimed(batch: Sequence[Write], kept: Sequence[Write]) -> set[UUID]:
+    """Of a batch that was committed, the executions whose claims are not in it."""
+    claimed = {write.fence for write in kept}
+    return {write.fence.execution_id for write in batch if write.claimed_at is not None and write.fence not in claimed}
 
 
 def commit_writes(batch: Sequence[Write]) -> set[UUID]:
@@ -231,8 +236,8 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
     claims = [write for write in batch if write.claimed_at is not None]
     with transaction.atomic():
         _lock(batch, claims)
-        lost = _claim(claims)
-        kept = [write for write in batch if write.fence.execution_id not in lost]
+        unclaimed = _claim(claims)
+        kept = [write for write in batch if write.fence.execution_id not in unclaimed]
         _advance([write for write in kept if write.claimed_at is None and write.ending is None])
         endings = [write for write in kept if write.ending is not None]
         _finish(endings)
@@ -242,7 +247,7 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
             for write in endings
             if write.deployment_id is not None and write.ending is not None
         )
-    return lost
+    return unclaimed
 
 
 def _lock(batch: Sequence[Write], claims: Sequence[Write]) -> None:

@@ -131,15 +131,21 @@ def renew(fences: Iterable[Fence]) -> dict[UUID, str | None]:
     The ids of those executions, each with who asked to cancel it, or None. An id that is missing was lost. A row that
     is locked is being written to: it keeps the lease that it has.
     """
-    held = list(fences)
-    if not held:
+    mine = list(fences)
+    if not mine:
         return {}
     with transaction.atomic():
-        free = fenced(held).select_for_update(skip_locked=True, of=("self",)).order_by("id")
+        free = fenced(mine).select_for_update(skip_locked=True, of=("self",)).order_by("id")
         ids = list(free.values_list("id", flat=True))
-        fenced(held).filter(id__in=ids).update(lease_expires_at=lease())
-    rows = fenced(held).values_list("id", "cancel_requested_at", "cancel_requested_by")
+        fenced(mine).filter(id__in=ids).update(lease_expires_at=lease())
+    rows = fenced(mine).values_list("id", "cancel_requested_at", "cancel_requested_by")
     return {execution_id: by if asked_at is not None else None for execution_id, asked_at, by in rows}
+
+
+def held(fences: Iterable[Fence]) -> set[Fence]:
+    """Of these fences, those that are held."""
+    by_id = {fence.execution_id: fence for fence in fences}
+    return {by_id[execution_id] for execution_id in fenced(by_id.values()).values_list("id", flat=True)}
 
 
 def release(fence: Fence, seq: int) -> bool:
