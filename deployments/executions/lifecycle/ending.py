@@ -1,5 +1,6 @@
 """What ends executions that no worker ends, and what takes lost ones back into the queue."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Literal
@@ -36,20 +37,24 @@ _COLUMNS_TO_END = (
 def request_cancel(*, execution_id: UUID, by: str) -> CancelOutcome:
     """Cancel a queued execution at once; ask the worker of a running one. `ended` when there is nothing to cancel."""
     with transaction.atomic():
-        if _cancel_queued(ExecutionLog.objects.filter(id=execution_id), by):
+        # The row is locked whatever its status, and what the lock shows decides. Asked for by its status it could slip
+        # through: running when the queued one is looked for, given back by its worker before the running one is.
+        row = _lock(ExecutionLog.objects.filter(id=execution_id))
+        if row is None or row.is_terminal:
+            return "ended"
+        if row.status == ExecutionLog.Status.QUEUED:
+            _cancel_queued([row], by)
             return "cancelled"
-        asked = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.RUNNING).update(
-            cancel_requested_at=timezone.now(), cancel_requested_by=by
-        )
-        if asked:
-            transaction.on_commit(partial(ask_workers_to_cancel, execution_id, by))
-    return "requested" if asked else "ended"
+        _still(row).update(cancel_requested_at=timezone.now(), cancel_requested_by=by)
+        transaction.on_commit(partial(ask_workers_to_cancel, execution_id, by))
+        return "requested"
 
 
 def cancel_queued_of_deployment(*, deployment_id: UUID, by: str) -> int:
     """Cancel what is queued for a deployment that is being undeployed; how many these were."""
     with transaction.atomic():
-        return _cancel_queued(ExecutionLog.objects.filter(deployment_id=deployment_id), by)
+        queued = ExecutionLog.objects.filter(deployment_id=deployment_id, status=ExecutionLog.Status.QUEUED)
+        return _cancel_queued(queued.select_for_update(of=("self",)).order_by("id").only(*_COLUMNS_TO_END), by)
 
 
 def reap() -> int:
@@ -75,7 +80,7 @@ def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) ->
     """End a queued execution that cannot even be started. False when it is not queued at that attempt any more."""
     with transaction.atomic():
         rows = ExecutionLog.objects.filter(id=execution_id, status=ExecutionLog.Status.QUEUED, attempt=attempt)
-        row = rows.select_for_update(of=("self",)).only(*_COLUMNS_TO_END).first()
+        row = _lock(rows)
         if row is None:
             return False
         _end(row, "failed", message, code=code)
@@ -84,7 +89,7 @@ def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) ->
 
 
 def _reap_locked(overdue: QuerySet[ExecutionLog]) -> int:
-    row = overdue.select_for_update(skip_locked=True, of=("self",)).only(*_COLUMNS_TO_END).first()
+    row = _lock(overdue, skip_locked=True)
     if row is None:
         return 0
     if _reap_one(row):
@@ -120,13 +125,18 @@ def _reap_one(row: ExecutionLog) -> bool:
     return False
 
 
-def _cancel_queued(executions: QuerySet[ExecutionLog], by: str) -> int:
-    rows = executions.filter(status=ExecutionLog.Status.QUEUED).select_for_update().order_by("id")
-    cancelled = list(rows.only(*_COLUMNS_TO_END))
+def _cancel_queued(rows: Iterable[ExecutionLog], by: str) -> int:
+    """Cancel rows that are queued and locked."""
+    cancelled = list(rows)
     for row in cancelled:
         _end(row, "cancelled", f"Cancelled by {by} before it started.", by=by)
     count_ended((row.deployment_id, timezone.now()) for row in cancelled if row.deployment_id is not None)
     return len(cancelled)
+
+
+def _lock(rows: QuerySet[ExecutionLog], *, skip_locked: bool = False) -> ExecutionLog | None:
+    """The row, if there is one, with what its ending needs."""
+    return rows.select_for_update(skip_locked=skip_locked, of=("self",)).only(*_COLUMNS_TO_END).first()
 
 
 def _end(
