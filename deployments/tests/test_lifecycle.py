@@ -5,11 +5,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+import time_machine
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
 from deployments.executions import lifecycle
-from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.lifecycle import Ending, Fence, ending
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.tests.builders import make_deployment, make_queued
 
@@ -251,6 +252,82 @@ def test_what_waited_past_its_deadline_has_timed_out() -> None:
     lifecycle.reap()
     execution.refresh_from_db()
     assert (execution.status, execution.error_code) == ("failed", "timeout")
+
+
+def test_a_queued_execution_past_its_deadline_is_no_loss_whatever_this_process_takes_for_the_time() -> None:
+    """The database's clock found it: a second look at another clock must not take it for a running one."""
+    execution = make_queued(deadline_at=timezone.now() - timedelta(seconds=1), losses=1)
+    with time_machine.travel(timezone.now() - timedelta(hours=1)):
+        assert lifecycle.reap() == 1
+    execution.refresh_from_db()
+    assert (execution.status, execution.error_code, execution.losses) == ("failed", "timeout", 1)
+
+
+@pytest.mark.parametrize(("late_by", "status"), [(1, "failed"), (-3600, "queued")], ids=["past it", "before it"])
+def test_a_lost_execution_times_out_by_the_clock_that_claims_go_by(late_by: int, status: str) -> None:
+    execution = make_queued()
+    claim(fence_of(execution))
+    past = timezone.now() - timedelta(seconds=1)
+    ExecutionLog.objects.update(lease_expires_at=past, deadline_at=timezone.now() - timedelta(seconds=late_by))
+    with time_machine.travel(timezone.now() + timedelta(hours=2 if late_by < 0 else -2)):
+        assert lifecycle.reap() == 1
+    execution.refresh_from_db()
+    assert execution.status == status
+
+
+def lapse(execution: ExecutionLog, *, seconds: int) -> None:
+    """It runs; its lease has been over for so long, and two workers were lost with it already."""
+    assert claim(fence_of(execution))
+    over = timezone.now() - timedelta(seconds=seconds)
+    ExecutionLog.objects.filter(id=execution.id).update(lease_expires_at=over, losses=2)
+
+
+def test_one_that_cannot_be_reaped_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    broken, sound, waiting = make_queued(make_deployment("a")), make_queued(make_deployment("b")), make_queued()
+    lapse(broken, seconds=20)
+    lapse(sound, seconds=10)
+    ExecutionLog.objects.filter(id=waiting.id).update(deadline_at=timezone.now() - timedelta(seconds=1))
+    # Its last event finds its place taken.
+    ExecutionEvent.objects.create(execution=broken, seq=2, type="execution.started", at=timezone.now())
+    assert lifecycle.reap() == 2
+    assert [ExecutionLog.objects.get(id=row.id).status for row in (broken, sound, waiting)] == [
+        "running",
+        "failed",
+        "failed",
+    ]
+    assert str(broken.id) in caplog.text
+
+
+def test_an_outage_ends_the_reaping() -> None:
+    execution = make_queued()
+    lapse(execution, seconds=1)
+
+    def refuse(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(sql, *args)
+
+    with connection.execute_wrapper(refuse), pytest.raises(OperationalError):
+        lifecycle.reap()
+
+
+def test_who_is_overdue_the_longest_is_reaped_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    later, sooner = make_queued(make_deployment("a")), make_queued(make_deployment("b"))
+    lapse(later, seconds=10)
+    lapse(sooner, seconds=20)
+    now = timezone.now()
+    patient, overdue = (
+        make_queued(make_deployment(path), deadline_at=now - timedelta(seconds=late))
+        for path, late in (("c", 1), ("d", 9))
+    )
+    monkeypatch.setattr(ending, "REAPED_AT_ONCE", 1)
+    assert lifecycle.reap() == 2
+    assert [ExecutionLog.objects.get(id=row.id).status for row in (later, sooner, patient, overdue)] == [
+        "running",
+        "failed",
+        "queued",
+        "failed",
+    ]
 
 
 def test_a_lease_that_holds_is_left_alone() -> None:

@@ -1,6 +1,7 @@
 """What ends executions that no worker ends, and what takes lost ones back into the queue."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from typing import Literal
@@ -15,6 +16,9 @@ from deployments.executions.lifecycle.running import count_ended
 from deployments.live.announcements import announce, ask_workers_to_cancel
 from deployments.models import ExecutionEvent, ExecutionLog
 from executor.json_types import JsonObject
+from rest.outages import DATABASE_OUTAGES
+
+log = logging.getLogger(__name__)
 
 CancelOutcome = Literal["cancelled", "requested", "ended"]
 
@@ -28,7 +32,6 @@ _COLUMNS_TO_END = (
     "seq",
     "deployment_id",
     "started_at",
-    "deadline_at",
     "cancel_requested_at",
     "cancel_requested_by",
 )
@@ -62,18 +65,15 @@ def reap() -> int:
 
     In vain waits what is past its deadline, and what its worker gave back before it heard that it was to be cancelled.
     Every worker does this about once a second. Each row is a transaction of its own, and one that another worker is at
-    is left to it.
+    is left to it; one that cannot be seen to is logged, and holds up no other. Raises what an outage of the database
+    does.
     """
     lost = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING, lease_expires_at__lte=Now())
     in_vain = ExecutionLog.objects.filter(
         Q(deadline_at__lte=Now()) | Q(cancel_requested_at__isnull=False), status=ExecutionLog.Status.QUEUED
     )
-    reaped = 0
-    for overdue in (lost, in_vain):
-        for execution_id in list(overdue.values_list("id", flat=True)[:REAPED_AT_ONCE]):
-            with transaction.atomic():
-                reaped += _reap_locked(overdue.filter(id=execution_id))
-    return reaped
+    reaped = _reap_each(lost.order_by("lease_expires_at"), _take_from_lost_worker)
+    return reaped + _reap_each(in_vain.order_by("deadline_at"), _end_in_vain)
 
 
 def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) -> bool:
@@ -88,27 +88,41 @@ def fail_queued(execution_id: UUID, attempt: int, *, code: str, message: str) ->
         return True
 
 
-def _reap_locked(overdue: QuerySet[ExecutionLog]) -> int:
-    row = _lock(overdue, skip_locked=True)
-    if row is None:
-        return 0
-    if _reap_one(row):
-        _count_one(row)
-    return 1
+def _reap_each(overdue: QuerySet[ExecutionLog], see_to: Callable[[ExecutionLog], bool]) -> int:
+    """See to each row that is overdue still once it is locked; those that have ended are counted."""
+    reaped = 0
+    for execution_id in list(overdue.values_list("id", flat=True)[:REAPED_AT_ONCE]):
+        try:
+            with transaction.atomic():
+                row = _lock(overdue.filter(id=execution_id), skip_locked=True)
+                if row is None:
+                    continue
+                if see_to(row):
+                    _count_one(row)
+            reaped += 1
+        except DATABASE_OUTAGES:
+            raise
+        except Exception:
+            log.exception("Execution %s is overdue, and cannot be ended or queued again", execution_id)
+    return reaped
 
 
-def _count_one(row: ExecutionLog) -> None:
-    if row.deployment_id is not None:
-        count_ended([(row.deployment_id, timezone.now())])
+def _end_in_vain(row: ExecutionLog) -> bool:
+    """End a queued row. What was not to be cancelled is past its deadline, by the database's clock that found it."""
+    if row.cancel_requested_at is None:
+        _time_out(row)
+    else:
+        _cancel_as_requested(row)
+    return True
 
 
-def _reap_one(row: ExecutionLog) -> bool:
-    """Whether it has ended; else it is queued again, a little later for each worker that was lost with it."""
+def _take_from_lost_worker(row: ExecutionLog) -> bool:
+    """Whether the running row has ended; else it is queued again, a little later for each worker lost with it."""
     if row.cancel_requested_at is not None:
-        _end(row, "cancelled", f"Cancelled by {row.cancel_requested_by}.", by=row.cancel_requested_by)
+        _cancel_as_requested(row)
         return True
-    if row.deadline_at is not None and row.deadline_at <= timezone.now():
-        _end(row, "failed", "The execution's deadline passed before it could end.", code="timeout")
+    if ExecutionLog.objects.filter(id=row.id, deadline_at__lte=Now()).exists():  # by the clock that claims go by
+        _time_out(row)
         return True
     if row.losses + 1 >= MAX_LOSSES:
         message = f"The worker was lost {MAX_LOSSES} times in a row while it ran this execution."
@@ -132,6 +146,19 @@ def _cancel_queued(rows: Iterable[ExecutionLog], by: str) -> int:
         _end(row, "cancelled", f"Cancelled by {by} before it started.", by=by)
     count_ended((row.deployment_id, timezone.now()) for row in cancelled if row.deployment_id is not None)
     return len(cancelled)
+
+
+def _cancel_as_requested(row: ExecutionLog) -> None:
+    _end(row, "cancelled", f"Cancelled by {row.cancel_requested_by}.", by=row.cancel_requested_by)
+
+
+def _time_out(row: ExecutionLog) -> None:
+    _end(row, "failed", "The execution's deadline passed before it could end.", code="timeout")
+
+
+def _count_one(row: ExecutionLog) -> None:
+    if row.deployment_id is not None:
+        count_ended([(row.deployment_id, timezone.now())])
 
 
 def _lock(rows: QuerySet[ExecutionLog], *, skip_locked: bool = False) -> ExecutionLog | None:
