@@ -46,7 +46,7 @@ def freeze_version(*, design: OrchestrationDesign, created_by: str) -> DesignVer
 def parse_version(version_id: UUID) -> Design:
     """The version's design, read and parsed once a process: versions never change.
 
-    Raises `DesignVersion.DoesNotExist`, and `InvalidDesign` for a document that this code cannot read any more.
+    Raises `DesignVersion.DoesNotExist`, and `MalformedDesign` for a document that this code cannot read.
     """
     with _lock:
         known = _designs.get(version_id)

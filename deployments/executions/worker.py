@@ -7,13 +7,12 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError
 from structlog.contextvars import bind_contextvars
 
 from deployments.executions import lifecycle
@@ -25,6 +24,9 @@ from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
 from deployments.scheduling.failing import pause_when_failing
 from deployments.scheduling.followers import release_followers
+from designs.models import DesignVersion
+from executor.errors import MalformedDesign
+from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,9 @@ QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
 MAX_PUT_OFF = 1_000
+#: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
+UNREADABLE_TRIES = 10
+REMEMBERED_UNREADABLE = 1_000
 
 
 class Worker:
@@ -46,8 +51,12 @@ class Worker:
         self._runs: dict[UUID, ExecutionRun] = {}
         #: Executions that wait for another's last chance to be over. What is forgotten here the sweep finds.
         self._put_off: deque[tuple[UUID, int]] = deque(maxlen=MAX_PUT_OFF)
+        #: Executions whose designs this worker's code cannot read, and how often it has tried.
+        self._unreadable: OrderedDict[UUID, int] = OrderedDict()
         self._is_draining = False
         self._idle = asyncio.Event()
+        # A worker that starts just as the database comes back takes itself for one that was never cut off, and reaps at
+        # once. What it takes from workers that are alive is made again, and counts as one loss.
         self._renewed_at = time.monotonic()
         self._reaps_from = self._renewed_at
         self._background: list[asyncio.Task[None]] = []
@@ -89,15 +98,27 @@ class Worker:
     async def _load(self, execution_id: UUID, attempt: int) -> LoadedExecution | None:
         try:
             return await in_database_thread(load_execution, execution_id, attempt)
-        except DatabaseError as error:
+        except DATABASE_OUTAGES as error:
             log.warning("Execution %s could not be read; the sweep sends it again: %s", execution_id, error)
+        except (DesignVersion.DoesNotExist, MalformedDesign) as error:
+            if isinstance(error, DesignVersion.DoesNotExist) or self._has_tried_enough(execution_id):
+                log.exception("Execution %s cannot be started", execution_id)
+                await _fail_unreadable(execution_id, attempt)
+            else:
+                log.warning("Execution %s is left to a worker that can read its design: %s", execution_id, error)
         except Exception:
-            log.exception("Execution %s cannot be started", execution_id)
-            message = "This version of the design cannot be run any more; the server's log has the details."
-            await in_database_thread(
-                lifecycle.fail_queued, execution_id, attempt, code="internal_error", message=message
-            )
+            log.exception("Execution %s could not be read; it stays queued until its deadline", execution_id)
         return None
+
+    def _has_tried_enough(self, execution_id: UUID) -> bool:
+        """During a rolling upgrade the older workers cannot read what the newer ones can."""
+        tries = self._unreadable.pop(execution_id, 0) + 1
+        if tries >= UNREADABLE_TRIES:
+            return True
+        self._unreadable[execution_id] = tries
+        if len(self._unreadable) > REMEMBERED_UNREADABLE:
+            self._unreadable.popitem(last=False)
+        return False
 
     async def _drain(self, grace_seconds: float) -> None:
         self._is_draining = True
@@ -164,16 +185,16 @@ class Worker:
         while True:
             await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
             capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
-            try:
-                if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
-                    await self._renew()  # after an outage: our own leases first, or we would reap ourselves
-                if time.monotonic() >= self._reaps_from:
-                    await in_database_thread(lifecycle.reap)
-                if not self._is_draining:
-                    await in_database_thread(release_followers)
-                    await in_database_thread(dispatch_due, capacity)
-            except Exception as error:  # noqa: BLE001 - whatever the database's driver raises: it is away
-                log.warning("The sweep could not be made: %s", error)
+            await _attempt(self._reap(), "Lost executions could not be looked for")
+            if not self._is_draining:
+                await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
+                await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
+
+    async def _reap(self) -> None:
+        if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
+            await self._renew()  # after an outage: our own leases first, or we would reap ourselves
+        if time.monotonic() >= self._reaps_from:
+            await in_database_thread(lifecycle.reap)
 
     def _cancel(self, execution_id: UUID, by: str) -> None:
         if (run := self._runs.get(execution_id)) is not None:
@@ -205,6 +226,22 @@ class Worker:
         failed = [write.schedule_id for write in writes if write.ending and write.ending.status == "failed"]
         for schedule_id in {schedule_id for schedule_id in failed if schedule_id}:
             asyncio.run_coroutine_threadsafe(_pause_when_failing(schedule_id), self._loop)
+
+
+async def _attempt(part: Awaitable[object], complaint: str) -> None:
+    """One part of a sweep: whatever goes wrong with it, the others follow."""
+    try:
+        await part
+    except DATABASE_OUTAGES as error:
+        log.warning("%s: %s", complaint, error)
+    except Exception:
+        log.exception(complaint)
+
+
+async def _fail_unreadable(execution_id: UUID, attempt: int) -> None:
+    message = "This version of the design cannot be run any more; the server's log has the details."
+    failing = in_database_thread(lifecycle.fail_queued, execution_id, attempt, code="internal_error", message=message)
+    await _attempt(failing, f"Execution {execution_id} could not be ended")
 
 
 async def _pause_when_failing(schedule_id: UUID) -> None:

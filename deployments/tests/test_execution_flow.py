@@ -306,16 +306,6 @@ def test_of_those_on_their_last_chance_one_runs_at_a_time_until_it_has_a_result(
     assert set(ExecutionLog.objects.values_list("status", flat=True)) == {"completed"}
 
 
-def test_a_version_that_cannot_be_read_fails_at_once(worker: Worker) -> None:
-    execution = start(deploy()).execution
-    execution.version.document = {"format": 1, "name": "Broken", "blocks": "none"}
-    execution.version.save()
-    worker.run(execution.id, 0)
-    execution.refresh_from_db()
-    assert (execution.status, execution.error_code) == ("failed", "internal_error")
-    assert types_of(execution)[-1] == "execution.failed"
-
-
 def test_the_price_list_is_imported_by_a_thread_and_not_by_the_loop_that_all_executions_share(
     worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
