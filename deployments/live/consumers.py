@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 IGNORED_MESSAGES = 20
 IGNORED_SECONDS = 10.0
 CLOSE_SECONDS = 0.5
+#: What is sent when there is nothing to show: a client cannot tell a silent execution from a dead connection.
+ALIVE = '{"type": "alive"}'
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,11 @@ async def _show(batches: AsyncIterator[list[Message]], admission: Admission, sen
     try:
         async with aclosing(cast("AsyncGenerator[list[Message], None]", batches)):
             async for batch in batches:
-                for message in batch:
+                for text in [message.text for message in batch] or [ALIVE]:
                     if admission.is_over:
                         break
                     async with asyncio.timeout(settings.ENVIRONMENT.live_stall_seconds):
-                        await send({"type": "websocket.send", "text": message.text, "bytes": None})
+                        await send({"type": "websocket.send", "text": text, "bytes": None})
     except TimeoutError:
         return Closing.TOO_SLOW
     except OSError:  # what a server raises when the client has gone

@@ -32,8 +32,9 @@ def bearer(key: str) -> str:
 
 
 def next_message(socket: ClientConnection) -> dict[str, Any]:
+    """The next message that shows something. Raises `ConnectionClosed`."""
     message: dict[str, Any] = json.loads(socket.recv(PATIENCE_SECONDS))
-    return message
+    return next_message(socket) if message["type"] == "alive" else message
 
 
 def all_messages(socket: ClientConnection) -> tuple[list[dict[str, Any]], int | None]:

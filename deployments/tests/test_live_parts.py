@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +20,8 @@ from deployments.keys import make_key, principal_of_key, principals_of_keys, rev
 from deployments.live import hub as hub_module
 from deployments.live.admission import Credential, principals_by
 from deployments.live.board import REMEMBERED_READINGS, Board, Numbers, read_numbers
+from deployments.live.closing import Closing
+from deployments.live.consumers import _show
 from deployments.live.hub import MAX_PENDING_CHARACTERS, MAX_PENDING_DELTAS, Subscription, current_hub
 from deployments.live.journal_pages import PAGE_CHARACTERS, PAGE_EVENTS, JournalPages, read_page
 from deployments.live.messages import Message, delta_message, event_message
@@ -129,6 +133,24 @@ def test_a_chunk_of_an_event_stream_is_bounded() -> None:
     assert max(map(len, chunks)) < CHUNK_CHARACTERS + 2_000
     assert "".join(chunks).count("event: delta\n") == 200
     assert list(_chunks([])) == [": still here\n\n"]
+
+
+async def test_a_socket_with_nothing_to_show_says_that_it_is_alive() -> None:
+    """Or a client could not tell it from a connection that is dead."""
+
+    async def batches() -> AsyncIterator[list[Message]]:
+        yield []
+        yield [delta_message({"text": "x"})]
+        yield []
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(json.loads(message["text"]))
+
+    admission = SimpleNamespace(is_over=False, closing=None)
+    assert await _show(batches(), admission, send) == Closing.ENDED  # type: ignore[arg-type]
+    assert [message["type"] for message in sent] == ["alive", "delta", "alive"]
 
 
 class DeafLayer(InMemoryChannelLayer):

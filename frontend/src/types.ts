@@ -65,6 +65,11 @@ export interface ExecutionEvent {
   at: string;
 }
 
+/** Comes when there is nothing to show, so that a dead connection can be told from a silent one. */
+export interface Alive {
+  type: "alive";
+}
+
 /** A piece of a model's text while it is written: see docs/live.md. */
 export interface Delta {
   type: "delta";

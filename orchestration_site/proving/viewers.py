@@ -92,6 +92,8 @@ class Viewer:
         if message["type"] == "delta":
             self.deltas += 1
             return
+        if message["type"] == "alive":
+            return
         self.seqs.append(message["seq"])
         self.last_type = message["type"]
         at = datetime.fromisoformat(message["at"]).timestamp()

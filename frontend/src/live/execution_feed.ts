@@ -1,7 +1,7 @@
 /** Follows one execution over its socket: every event once and in order, and the models' text while it is written. */
 
 import { addressOf } from "../client";
-import type { Delta, ExecutionEvent } from "../types";
+import type { Alive, Delta, ExecutionEvent } from "../types";
 import { closing, type FeedState, OFFLINE, waitBefore } from "./closings";
 import { LiveTexts } from "./texts";
 
@@ -85,9 +85,9 @@ class ExecutionFeed {
   #take(data: string): void {
     this.#listen();
     this.#tries = 0;
-    const message = JSON.parse(data) as ExecutionEvent | Delta;
+    const message = JSON.parse(data) as ExecutionEvent | Delta | Alive;
     if ("seq" in message) this.#pass(message);
-    else this.#write(message);
+    else if (message.type === "delta") this.#write(message);
   }
 
   #pass(event: ExecutionEvent): void {
