@@ -17,7 +17,10 @@ GRACEFUL_SECONDS = 5
 
 
 class EmbeddedServer:
-    """Serves until SIGTERM or SIGINT; then refuses new requests, drains the worker, answers who waits, and ends."""
+    """Serves until SIGTERM or SIGINT; then refuses new requests, drains the worker, answers who waits, and ends.
+
+    At a second signal what still runs is given back to the queue at once.
+    """
 
     def __init__(self, application: ASGI3Application, services: BackgroundServices) -> None:
         self._services = services
@@ -50,6 +53,6 @@ class EmbeddedServer:
         return stopped
 
     def _on_signal(self, told_to_stop: asyncio.Event) -> None:
-        # A second signal means: now.
-        self._server.force_exit = told_to_stop.is_set()
+        if told_to_stop.is_set():
+            self._services.hurry()  # a second signal means: now. Who waits for an answer is told where it will be
         told_to_stop.set()

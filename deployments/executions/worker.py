@@ -76,6 +76,15 @@ class Worker:
         asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop).result()
         self._writer.stop()
 
+    def give_back(self) -> None:
+        """Claim nothing more, and give what runs back to the queue at once. Returns at once; `drain` waits for it."""
+        self._loop.call_soon_threadsafe(self._give_back)
+
+    def _give_back(self) -> None:
+        self._is_draining = True
+        for run in list(self._runs.values()):
+            run.release()
+
     async def _run(self, execution_id: UUID, attempt: int) -> None:
         bind_contextvars(execution_id=str(execution_id))  # this is a task of its own: every line of it is logged so
         if execution_id in self._runs or self._is_draining:
@@ -127,8 +136,7 @@ class Worker:
                 self._idle.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._idle.wait(), seconds)
-            for run in list(self._runs.values()):
-                run.release()
+            self._give_back()
         for task in self._background:
             task.cancel()
 
@@ -276,3 +284,9 @@ def drain_worker(grace_seconds: float) -> None:
     """Drain this process's worker, if it has one."""
     if _worker is not None:
         _worker.drain(grace_seconds)
+
+
+def give_back_executions() -> None:
+    """Give back what this process's worker runs, if it has one, without waiting for the drain's grace."""
+    if _worker is not None:
+        _worker.give_back()

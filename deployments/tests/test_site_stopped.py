@@ -23,6 +23,8 @@ from orchestration_site.tests.sites import Site, run_distributed_site, run_embed
 pytestmark = pytest.mark.durability
 
 DRAIN_SECONDS = 4
+#: Nobody waits for its end.
+LONG_DRAIN_SECONDS = 600
 #: What a busy machine may take beyond the grace, less than the callers would have waited.
 SECONDS_MORE = 20
 PATIENCE = 60.0
@@ -155,3 +157,21 @@ def test_the_process_ends_within_its_grace_and_in_order(story: Story) -> None:
     assert story.status == 0
     assert DRAIN_SECONDS <= story.seconds < DRAIN_SECONDS + SECONDS_MORE
     assert "Traceback" not in story.log
+
+
+@pytest.mark.embedded
+def test_a_second_signal_means_now() -> None:
+    """What runs is given back at once, whoever waits is told where it will be found, and the next start ends it."""
+    with run_embedded_site(drain_seconds=LONG_DRAIN_SECONDS) as site:
+        told = Told(site, site.processes["serve"])
+        late = told.call("late")
+        told.until(lambda: site.provider.counters.in_flight == 1)
+        told.process.running.send_signal(signal.SIGTERM)
+        told.come_until_refused()  # the drain is under way
+        assert told.process.running.poll() is None
+        told.process.running.send_signal(signal.SIGTERM)
+        assert told.process.running.wait(PATIENCE) == 0
+        assert "Traceback" not in told.process.said()
+        told.released.add("late")
+        assert late.result(PATIENCE).status_code == 202
+        assert told.look_again(late.result()) == "completed"
