@@ -89,6 +89,8 @@ def start_execution(
         live_text=live_text,
         created_at=now,
         dispatched_at=now,
+        # By the clock of the process that accepts, and held against the database's: clocks that differ make a deadline
+        # longer or shorter by as much, and nothing else.
         deadline_at=now + timedelta(seconds=limits.deadline_seconds),
     )
     try:
