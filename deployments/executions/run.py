@@ -76,8 +76,8 @@ class LoadedExecution:
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
     """The execution if it is queued at this attempt; None when the message that named it is stale."""
-    # To read before the claim is safe: only who holds a running row writes events, and this one is queued. Should another
-    # worker claim it in between, the row's attempt is one more, and our claim is not got.
+    # To read before the claim is safe: only who holds a running row writes events, and this one is queued. Should
+    # another worker claim it in between, the row's attempt is one more, and our claim is not got.
     row = _QUEUED.first(id=execution_id, attempt=attempt)
     if row is None:
         return None

@@ -37,7 +37,7 @@ QUIET_HEARTBEATS = 2
 RELEASE_SECONDS = 5.0
 MAX_PUT_OFF = 1_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
-UNREADABLE_TRIES = 10
+UNREADABLE_TRIES = 5
 REMEMBERED_UNREADABLE = 1_000
 
 

@@ -18,7 +18,7 @@ PAIR, SINGLE, LIMITED, BROKEN = "pair", "single", "limited", "broken"
 ALONE: JsonObject = {"max_concurrent": 1, "when_full": "queue"}
 RENEWAL = "renew"
 #: What happens more often when a sweep or a second hint comes in between: only the first time is sure to come.
-UNEVEN = re.compile(rf"{RENEWAL}|dispatch_due|commit_writes|^hint|^publish|^message|^acknowledge")
+UNEVEN = re.compile(rf"{RENEWAL}|dispatch\._publish|commit_writes|^hint|^publish|^message|^acknowledge")
 LONG_AGO = "2000-01-01 00:00:00"
 
 
@@ -283,7 +283,7 @@ class Sweeping(Story):
 
     name = "sweep"
     victims = ("worker", "serve")
-    covers = r"reap|dispatch_due|^hint|^publish"
+    covers = r"_reap_each|dispatch\._publish|^hint|^publish"
     calls_before = 2  # its leases are taken away without a crash
 
     def prepare(self) -> None:
