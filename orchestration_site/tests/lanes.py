@@ -33,6 +33,8 @@ BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
+#: For tests that often wait: for leases to run out, for processes to start.
+WAITING = ("-n", "3", "--dist", "loadfile")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30
@@ -128,7 +130,7 @@ NO_RULES = tuple(f"--ignore={path}" for path in RULES)
 LANES = (
     Lane(
         "static",
-        120,
+        60,
         (
             run_tool("mypy", "."),
             run_tool("ruff", "check", "."),
@@ -142,26 +144,26 @@ LANES = (
         ),
         parallel=2,
     ),
-    Lane("engine", 120, (run_pytest(*TWO_CORES, "executor", "bench"),)),
+    Lane("engine", 60, (run_pytest(*TWO_CORES, "executor", "bench"),)),
     Lane(
         "api-embedded",
-        90,
+        130,
         (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
-        90,
+        110,
         (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
         "durability",
-        180,
-        (run_pytest(*TWO_CORES, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
+        300,
+        (run_pytest(*WAITING, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
         servers=killed_servers,
     ),
     Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
-    Lane("durability-rabbitmq", 90, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
+    Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )
 
 
