@@ -33,8 +33,6 @@ BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
-#: For tests that often wait: for leases to run out, for processes to start.
-WAITING = ("-n", "3", "--dist", "loadfile")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30
@@ -147,19 +145,19 @@ LANES = (
     Lane("engine", 60, (run_pytest(*TWO_CORES, "executor", "bench"),)),
     Lane(
         "api-embedded",
-        130,
+        140,
         (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
-        110,
+        140,
         (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
         "durability",
-        300,
-        (run_pytest(*WAITING, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
+        330,
+        (run_pytest(*TWO_CORES, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *APPS),),
         servers=killed_servers,
     ),
     Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),

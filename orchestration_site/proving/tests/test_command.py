@@ -142,7 +142,7 @@ def test_a_site_of_somebody_else_is_judged_by_what_it_shows(
     worker, pid = embedded.add_worker(), tmp_path / "pid"
     embedded.wait_for(worker)
     words = ["--target", embedded.base_url, "--key", embedded.make_key(), "--model", "openai:proof"]
-    killing = ["--executions", "60", "--kill-every", "1.5", "--kill-command", f"kill -9 $(cat {pid})"]
+    killing = ["--executions", "60", "--kill-every", "4", "--kill-command", f"kill -9 $(cat {pid})"]
     before = provider.total()[1]
     with restarted_when_killed(worker, pid, embedded) as ends:
         done = subprocess.run(  # noqa: S603 - our own words

@@ -14,8 +14,11 @@ class Point(NamedTuple):
 
     @property
     def is_by_chance(self) -> bool:
-        """Whether it is around a commit of the writer, which holds whatever came in time for it."""
-        return self.operation.startswith("commit_writes")
+        """Whether it need not come again.
+
+        A commit of the writer holds whatever came in time for it, and a hint is sent where nobody was quicker.
+        """
+        return self.operation.startswith(("commit_writes", "hint", "publish"))
 
     def __str__(self) -> str:
         return f"{self.side:<6} {self.operation} ({self.nth})"

@@ -53,8 +53,14 @@ class Crash:
         return f"{head} {self.seconds:>6.1f} s {self.repeated_calls:>3}  {verdict}"
 
 
-def sweep(servers: Servers | None, *, stands: int = STANDS) -> list[Crash]:
-    """Every point of every story, on so many sites at once. Without servers it is the system in one process."""
+Part = tuple[type[Story], str, Point]
+
+
+def sweep(servers: Servers | None, *, stands: int = STANDS, is_short: bool = False) -> list[Crash]:
+    """Every point of every story, on so many sites at once. Without servers it is the system in one process.
+
+    The short form ends each process before and after each operation in one story, not in every story that has it.
+    """
     with ExitStack() as stack:
         name = stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestration-crash-"))
         provider = stack.enter_context(serve_in_thread(models := Models()))
@@ -68,7 +74,25 @@ def sweep(servers: Servers | None, *, stands: int = STANDS) -> list[Crash]:
             planned = [
                 (story, role, point) for (story, role), points in zip(cast, passed, strict=True) for point in points
             ]
-            return list(threads.map(lambda part: _on_a_free_one(free, crash_at, *part), planned))
+            chosen = one_of_each(planned) if is_short else [[part] for part in planned]
+            return list(threads.map(lambda parts: _on_a_free_one(free, crash_at_one, parts), chosen))
+
+
+def one_of_each(planned: Sequence[Part]) -> list[list[Part]]:
+    """The parts of each process, side and operation, of which one is to be played."""
+    found: dict[tuple[str, str, str], list[Part]] = {}
+    for story, role, point in planned:
+        found.setdefault((role, point.side, point.operation), []).append((story, role, point))
+    return list(found.values())
+
+
+def crash_at_one(stand: Stand, parts: Sequence[Part]) -> Crash:
+    """The crash of the first part whose point is reached; of the last when none is."""
+    for part in parts:
+        crash = crash_at(stand, *part)
+        if crash.reached:
+            break
+    return crash
 
 
 def rehearse(stand: Stand, kind: type[Story], victim: str) -> list[Point]:

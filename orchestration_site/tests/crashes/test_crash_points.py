@@ -35,7 +35,7 @@ OPERATIONS = {
 
 @pytest.mark.embedded
 def test_one_process_recovers_from_every_point(capsys: pytest.CaptureFixture[str]) -> None:
-    crashes = sweep(None)
+    crashes = sweep(None, is_short=True)
     show(capsys, "SQLite, one process", crashes)
     assert not_recovered(crashes) == []
     assert never_tried(crashes, OPERATIONS | {"end_leases_of"}) == set()
@@ -45,7 +45,7 @@ def test_one_process_recovers_from_every_point(capsys: pytest.CaptureFixture[str
 def test_web_worker_and_beat_recover_from_every_point(
     postgres_url: str, redis_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    crashes = sweep((postgres_url, redis_url))
+    crashes = sweep((postgres_url, redis_url), is_short=True)
     show(capsys, "PostgreSQL and Redis; web, worker and beat", crashes)
     assert not_recovered(crashes) == []
     assert never_tried(crashes, OPERATIONS) == set()
