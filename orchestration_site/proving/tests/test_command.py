@@ -142,7 +142,7 @@ def test_a_site_of_somebody_else_is_judged_by_what_it_shows(
     worker, pid = embedded.add_worker(), tmp_path / "pid"
     embedded.wait_for(worker)
     words = ["--target", embedded.base_url, "--key", embedded.make_key(), "--model", "openai:proof"]
-    killing = ["--executions", "60", "--kill-every", "4", "--kill-command", f"kill -9 $(cat {pid})"]
+    killing = ["--executions", "120", "--kill-every", "3", "--kill-command", f"kill -9 $(cat {pid})"]
     before = provider.total()[1]
     with restarted_when_killed(worker, pid, embedded) as ends:
         done = subprocess.run(  # noqa: S603 - our own words
@@ -155,7 +155,7 @@ def test_a_site_of_somebody_else_is_judged_by_what_it_shows(
         )
     assert done.returncode == 0, done.stdout + done.stderr
     cells = done.stdout.splitlines()[1].split()
-    assert cells[:8] == ["worker-killed", embedded.base_url, "60", "60", "0", "0", "0", "0"]
+    assert cells[:8] == ["worker-killed", embedded.base_url, "120", "120", "0", "0", "0", "0"]
     kills, repeated = int(cells[8]), int(cells[9])
     assert kills == len(ends) >= 1
     assert repeated >= provider.total()[1] - before > 0
