@@ -16,6 +16,11 @@ from access.principal import Principal, Verb
 from access.principal_of import principal_of
 
 
+def is_part(request: HttpRequest) -> bool:
+    """Whether htmx asks for a part of a page. One that it restores from the browser's history is whole."""
+    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
+
+
 class Page(AccessMixin, TemplateView):
     """A page, or a part of one that htmx asks for. Its queries start from `visible_to(self.principal)`.
 
@@ -44,7 +49,7 @@ class Page(AccessMixin, TemplateView):
         return super().get_context_data(principal=self.principal, **kwargs)
 
     def _send_to_sign_in(self, request: HttpRequest) -> HttpResponseBase:
-        if "HX-Request" not in request.headers:
+        if not is_part(request):
             return self.handle_no_permission()
         # A part of a page cannot become the sign-in form: the answer says so, and what was typed stays where it is.
         answer = HttpResponse(f"You are no longer signed in. Sign in again at {reverse('sign-in')}.", status=401)

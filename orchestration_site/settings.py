@@ -40,7 +40,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_vite",
-    "django_htmx",
     "csp",
     "django_celery_beat",
     "django_celery_results",
@@ -56,7 +55,6 @@ MIDDLEWARE = [
     "orchestration_site.async_middleware.InlineMessageMiddleware",
     "orchestration_site.async_middleware.InlineXFrameOptionsMiddleware",
     "orchestration_site.async_middleware.InlineCSPMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "orchestration_site.urls"

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 
-from access.pages import Page
+from access.pages import Page, is_part
 from deployments.models import Deployment
 from deployments.pages.board import (
     PAGE_SIZE,
@@ -85,11 +85,6 @@ def board_context(request: HttpRequest) -> dict[str, Any]:
         "layout": layout if layout in LAYOUTS else LAYOUTS[0],
         "origin": f"{request.scheme}://{request.get_host()}",
     }
-
-
-def is_part(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part. A page that it restores from the history is whole."""
-    return "HX-Request" in request.headers and "HX-History-Restore-Request" not in request.headers
 
 
 def address_of(choice: Choice, *, page: int | None = None) -> str:

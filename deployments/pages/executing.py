@@ -5,7 +5,7 @@ from typing import Any
 
 from django.shortcuts import get_object_or_404
 
-from access.pages import Page
+from access.pages import Page, is_part
 from deployments.api.example_inputs import example_input
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import NEWEST_FIRST
@@ -24,7 +24,7 @@ class ExecuteDialog(Page):
     verbs = ("execute",)
 
     def get_template_names(self) -> list[str]:
-        return [f"deployments/execute_{'dialog' if 'HX-Request' in self.request.headers else 'page'}.html"]
+        return [f"deployments/execute_{'dialog' if is_part(self.request) else 'page'}.html"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = Deployment.objects.visible_to(self.principal).live().select_related("version")

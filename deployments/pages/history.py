@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils import timezone
 
-from access.pages import Page
+from access.pages import Page, is_part
 from deployments.api.filters import ExecutionFilters
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import NEWEST_FIRST
@@ -107,7 +107,7 @@ class HistoryDialog(HistoryPage):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """A visit of the address itself is shown the page."""
-        if "HX-Request" in request.headers:
+        if is_part(request):
             return super().get(request, *args, **kwargs)
         return redirect(f"{reverse('executions')}?deployment={kwargs['deployment_id']}")
 
