@@ -11,6 +11,7 @@ from django_filters import rest_framework as filters
 
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment, ExecutionLog
+from deployments.models.deployment import DeploymentQuerySet
 
 
 class AnyOfFilter(filters.MultipleChoiceFilter):  # type: ignore[misc] # django-filter ships no types
@@ -63,8 +64,8 @@ class DeploymentFilters(filters.FilterSet):  # type: ignore[misc] # django-filte
         except InvalidEndpointPath:
             return queryset.none()
 
-    def filter_search(self, queryset: QuerySet[Deployment], name: str, value: str) -> QuerySet[Deployment]:
-        return queryset.filter(Q(design_name__icontains=value) | Q(endpoint_path__icontains=value))
+    def filter_search(self, queryset: DeploymentQuerySet, name: str, value: str) -> DeploymentQuerySet:
+        return queryset.matching(value)
 
 
 class LogFilters(filters.FilterSet):  # type: ignore[misc] # django-filter ships no types

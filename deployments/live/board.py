@@ -17,6 +17,7 @@ from deployments.executions.database_threads import in_database_thread
 from deployments.live.admission import Admission
 from deployments.live.messages import Message, message
 from deployments.models import Deployment, ExecutionLog
+from deployments.models.execution import UNFINISHED_STATUSES
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class Board:
 def read_numbers() -> dict[UUID, Numbers]:
     """Those of every live deployment, in two queries."""
     unfinished: dict[tuple[UUID, str], int] = {}
-    executions = ExecutionLog.objects.filter(status__in=("queued", "running"), deployment__isnull=False)
+    executions = ExecutionLog.objects.filter(status__in=UNFINISHED_STATUSES, deployment__isnull=False)
     for deployment_id, status, count in executions.values_list("deployment_id", "status").annotate(n=Count("id")):
         unfinished[deployment_id, status] = count
     columns = ("id", "team_id", "status", "execution_count", "last_execution_at")

@@ -23,6 +23,10 @@ class DeploymentQuerySet(TeamQuerySet):
     def live(self) -> Self:
         return self.filter(deleted_at__isnull=True)
 
+    def matching(self, text: str) -> Self:
+        """Those with the text in their design's name or in their path."""
+        return self.filter(Q(design_name__icontains=text) | Q(endpoint_path__icontains=text))
+
     def by_endpoint(self, endpoint_path: str | Expression) -> Self:
         """The live deployment of that canonical path (`/api/deployed/…`), as a queryset of one or none."""
         return self.filter(deleted_at__isnull=True, endpoint_path=endpoint_path)

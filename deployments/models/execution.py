@@ -14,6 +14,7 @@ from deployments.models.schedule import ScheduleConfig
 from designs.models import DesignVersion, OrchestrationDesign
 from rest.json_field import VerbatimJSONField
 
+UNFINISHED_STATUSES = ("queued", "running")
 TERMINAL_STATUSES = ("completed", "failed", "cancelled", "skipped")
 
 
@@ -124,7 +125,7 @@ class ExecutionLog(TeamOwned):
             models.Index(
                 fields=["schedule"],
                 name="execution_schedule_open",
-                condition=Q(schedule__isnull=False, status__in=("queued", "running")),
+                condition=Q(schedule__isnull=False, status__in=UNFINISHED_STATUSES),
             ),
             models.Index(fields=["created_at"], name="execution_waiting", condition=Q(waits_for_previous=True)),
         ]

@@ -25,7 +25,7 @@ from django.utils import timezone
 from access.principal import Principal
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.models.deployment import DeploymentQuerySet
-from deployments.models.execution import NEWEST_FIRST
+from deployments.models.execution import NEWEST_FIRST, UNFINISHED_STATUSES
 from deployments.scheduling.words import words_of
 from designs.models import DesignVersion
 
@@ -69,8 +69,7 @@ class Choice:
 
     def narrow(self, deployments: DeploymentQuerySet) -> DeploymentQuerySet:
         if self.search:
-            found = Q(design_name__icontains=self.search) | Q(endpoint_path__icontains=self.search)
-            deployments = deployments.filter(found)
+            deployments = deployments.matching(self.search)
         return deployments.filter(status=self.status) if self.status else deployments
 
 
@@ -153,7 +152,7 @@ def live_deployments(principal: Principal) -> DeploymentQuerySet:
     latest = ExecutionLog.objects.filter(deployment=OuterRef("pk")).order_by(*NEWEST_FIRST)
     versions = DesignVersion.objects.filter(design=OuterRef("design_id")).order_by("-number")
     unfinished = (
-        ExecutionLog.objects.filter(deployment=OuterRef("pk"), status__in=("queued", "running"))
+        ExecutionLog.objects.filter(deployment=OuterRef("pk"), status__in=UNFINISHED_STATUSES)
         .order_by()
         .values("deployment")
         .annotate(n=Count("pk"))

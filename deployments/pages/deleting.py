@@ -2,7 +2,10 @@
 
 from typing import Any, ClassVar
 
+from django.db.models import Count
+
 from access.principal import Verb
+from deployments.models.execution import UNFINISHED_STATUSES
 from deployments.pages.one import DeploymentPage
 
 
@@ -13,11 +16,11 @@ class DeleteDialog(DeploymentPage):
     verbs: ClassVar[tuple[Verb, ...]] = ("deploy",)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        unfinished = self.deployment.executions.filter(status__in=("queued", "running"))
-        statuses = list(unfinished.values_list("status", flat=True))
+        unfinished = self.deployment.executions.filter(status__in=UNFINISHED_STATUSES).order_by()
+        counts = dict(unfinished.values_list("status").annotate(Count("id")))
         return super().get_context_data(
-            queued=statuses.count("queued"),
-            running=statuses.count("running"),
+            queued=counts.get("queued", 0),
+            running=counts.get("running", 0),
             has_schedule=hasattr(self.deployment, "schedule"),
             **kwargs,
         )

@@ -2,7 +2,6 @@
 
 import json
 from typing import Any, ClassVar, Final
-from uuid import UUID
 
 from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
@@ -13,6 +12,7 @@ from deployments.api.example_inputs import example_input
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment
 from deployments.models.deployment import ENDPOINT_PREFIX
+from deployments.pages.parameters import uuid_of
 from designs.drafts import problems_of
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.errors import Problem
@@ -31,7 +31,7 @@ class DeployDialog(Page):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         visible = OrchestrationDesign.objects.visible_to(self.principal)
         choices = list(visible.order_by("name", "id").values_list("id", "name")[:MAX_DESIGNS])
-        chosen = _uuid(self.request.GET.get("design", ""))
+        chosen = uuid_of(self.request.GET.get("design", ""))
         design = get_object_or_404(visible, pk=chosen) if chosen else None
         return super().get_context_data(
             design=design, choices=choices, **({} if design is None else self._of_design(design)), **kwargs
@@ -69,10 +69,3 @@ def _linked(problem: Problem, blocks: list[str]) -> dict[str, str]:
     parts = problem.pointer.split("/")
     is_block = len(parts) > 2 and parts[1] == "blocks" and parts[2].isdigit() and int(parts[2]) < len(blocks)
     return {"message": problem.message, "block": blocks[int(parts[2])] if is_block else ""}
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -20,6 +20,7 @@ from deployments.pages.board import (
     live_deployments,
     with_outcomes,
 )
+from deployments.pages.parameters import uuid_of
 
 LAYOUTS: Final = ("cards", "table")
 #: So many deployments can be asked for at once: as many as a page shows.
@@ -103,10 +104,4 @@ def _shown_at(request: HttpRequest) -> str:
 
 
 def _ids(given: list[str]) -> list[UUID]:
-    found = []
-    for text in given[:MAX_IDS]:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue
-    return found
+    return [found for text in given[:MAX_IDS] if (found := uuid_of(text)) is not None]

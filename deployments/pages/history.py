@@ -11,7 +11,7 @@ from django.utils import timezone
 from access.pages import Page, is_part
 from deployments.api.filters import ExecutionFilters
 from deployments.models import Deployment, ExecutionLog
-from deployments.models.execution import NEWEST_FIRST
+from deployments.models.execution import NEWEST_FIRST, UNFINISHED_STATUSES
 from deployments.pages.histogram import Histogram, count_over_time
 from rest.pagination import read_page
 from rest.problems import ApiProblem
@@ -134,7 +134,7 @@ def _shown(executions: QuerySet[ExecutionLog]) -> QuerySet[ExecutionLog]:
 
 
 def _running(executions: QuerySet[ExecutionLog]) -> list[ExecutionLog]:
-    return list(executions.filter(status__in=("queued", "running")).order_by(*NEWEST_FIRST)[:MOST_RUNNING])
+    return list(executions.filter(status__in=UNFINISHED_STATUSES).order_by(*NEWEST_FIRST)[:MOST_RUNNING])
 
 
 def _histogram(filters: ExecutionFilters) -> Histogram:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from deployments.models import ExecutionEvent
-from executor.events import RESULT_TYPES, REUSED
+from executor.events import LAST_EVENT_TYPES, RESULT_TYPES, REUSED
 
 #: A longer prompt or output is cut in the page; the JSON of the execution has it whole.
 MOST_CHARACTERS = 20_000
@@ -127,7 +127,7 @@ def read_trace(events: Iterable[ExecutionEvent], labels: Mapping[str, str], *, n
         trace.last_seq = event.seq
         if event.seq == 1:
             trace.about = event.payload
-        has_ended = has_ended or event.type in ("execution.completed", "execution.failed", "execution.cancelled")
+        has_ended = has_ended or event.type in LAST_EVENT_TYPES
         if event.block_id:
             _add(trace.blocks.setdefault(event.block_id, Block(event.block_id, event.block_id)), event)
     if has_ended:

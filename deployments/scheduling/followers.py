@@ -10,11 +10,11 @@ from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.publisher import publisher
 from deployments.models import ExecutionLog, ScheduleConfig
+from deployments.models.execution import UNFINISHED_STATUSES
 from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.policies import is_missed
 from deployments.scheduling.times import Timetable
 
-UNFINISHED = (ExecutionLog.Status.QUEUED, ExecutionLog.Status.RUNNING)
 AT_ONCE = 100
 CANCELLED_BY = "schedule"
 
@@ -24,7 +24,7 @@ def release_followers() -> int:
 
     A worker that dies between an end and this loses nothing: the next sweep finds the same.
     """
-    ahead = ExecutionLog.objects.filter(schedule_id=OuterRef("schedule_id"), status__in=UNFINISHED)
+    ahead = ExecutionLog.objects.filter(schedule_id=OuterRef("schedule_id"), status__in=UNFINISHED_STATUSES)
     blocked = ahead.filter(waits_for_previous=False) | ahead.filter(
         waits_for_previous=True, scheduled_for__lt=OuterRef("scheduled_for")
     )
@@ -41,7 +41,9 @@ def release_followers() -> int:
 
 def cancel_previous(*, schedule_id: UUID) -> None:
     """Cancel the schedule's unfinished executions but the latest, which waits for their end."""
-    unfinished = ExecutionLog.objects.filter(schedule_id=schedule_id, status__in=UNFINISHED).order_by("-scheduled_for")
+    unfinished = ExecutionLog.objects.filter(schedule_id=schedule_id, status__in=UNFINISHED_STATUSES).order_by(
+        "-scheduled_for"
+    )
     for execution_id in list(unfinished.values_list("id", flat=True)[1:]):
         lifecycle.request_cancel(execution_id=execution_id, by=CANCELLED_BY)
 

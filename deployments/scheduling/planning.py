@@ -13,6 +13,7 @@ from django.db.models import Count, Q
 
 from deployments.executions.occurrences import new_occurrence
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
+from deployments.models.execution import UNFINISHED_STATUSES
 from deployments.scheduling.entries import is_in_force
 from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.failing import is_failing
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 TIMES_AT_ONCE = 2_000
 #: A transaction takes no more schedules once it has so many rows.
 ROWS_AT_ONCE = 5_000
-UNFINISHED = (ExecutionLog.Status.QUEUED, ExecutionLog.Status.RUNNING)
 BROKEN_INSIDE = "An internal error; the server's log has the details."
 
 
@@ -126,7 +126,7 @@ def _due_times(schedule: ScheduleConfig, timetable: Timetable, now: datetime) ->
 
 def _open_runs(schedules: Sequence[ScheduleConfig]) -> dict[UUID, Open]:
     """The executions of each that have not ended."""
-    unfinished = ExecutionLog.objects.filter(schedule__in=schedules, status__in=UNFINISHED)
+    unfinished = ExecutionLog.objects.filter(schedule__in=schedules, status__in=UNFINISHED_STATUSES)
     counts = (
         unfinished.order_by()
         .values_list("schedule_id")
@@ -156,7 +156,9 @@ def _free_places(schedules: Sequence[ScheduleConfig]) -> dict[UUID, float]:
     locked = Deployment.objects.filter(id__in=rejecting).select_for_update(no_key=True, skip_locked=True, of=("self",))
     limits = dict(locked.order_by("id").values_list("id", "max_concurrent"))
     # What waits for the one before it takes that one's place.
-    unfinished = ExecutionLog.objects.filter(deployment__in=limits, status__in=UNFINISHED, waits_for_previous=False)
+    unfinished = ExecutionLog.objects.filter(
+        deployment__in=limits, status__in=UNFINISHED_STATUSES, waits_for_previous=False
+    )
     taken = dict(unfinished.order_by().values_list("deployment_id").annotate(taken=Count("id")))
     for deployment_id, limit in limits.items():
         free = inf if limit is None else max(0, limit - taken.get(deployment_id, 0))

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from executor.events import LAST_EVENT_TYPES
 from orchestration_site.proving.client import SiteClient
 
 ENDED = frozenset({"completed", "failed", "cancelled", "skipped"})
 #: Events of which a block, or an execution, has one at most.
 RESULTS = frozenset({"agent.completed", "agent.failed", "block.completed", "block.failed"})
-LAST = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
 READERS = 16
 
 
@@ -65,7 +65,7 @@ class Record:
     def duplicated_results(self) -> int:
         """Results beyond the one that each agent, each block and the execution itself may have."""
         results = Counter((line.type.split(".")[0], line.block_id) for line in self.lines if line.type in RESULTS)
-        ends = sum(line.type in LAST for line in self.lines)
+        ends = sum(line.type in LAST_EVENT_TYPES for line in self.lines)
         return sum(count - 1 for count in results.values()) + max(0, ends - 1)
 
     @property

@@ -19,8 +19,9 @@ from typing import Any, Self
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from executor.events import LAST_EVENT_TYPES
+
 NORMAL_CLOSURE = 1_000
-LAST_EVENTS = frozenset({"execution.completed", "execution.failed", "execution.cancelled"})
 RETRY_SECONDS = 0.25
 OPEN_SECONDS = 30.0
 
@@ -44,7 +45,7 @@ class Viewer:
 
     @property
     def has_seen_all(self) -> bool:
-        return self.last_type in LAST_EVENTS
+        return self.last_type in LAST_EVENT_TYPES
 
     @property
     def gaps(self) -> int:

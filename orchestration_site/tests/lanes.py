@@ -33,7 +33,7 @@ BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
-#: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait for the other.
+#: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
 AS_NAMED = (*TWO_CORES, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
