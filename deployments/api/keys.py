@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from access.permissions import caller_of
 from access.principal import ALL
-from deployments.api.serializers import KeyRequest, KeySerializer, NewKeySerializer
+from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer
 from deployments.keys import DEFAULT_SCOPES, Scope, make_key, revoke_key, verbs_of
 from deployments.models import ApiKey, Deployment
 from rest.async_view import AwaitMixin

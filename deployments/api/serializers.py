@@ -1,6 +1,5 @@
-"""The JSON of deployments, schedules, limits, executions and keys, in both directions."""
+"""The JSON of deployments, schedules, limits and executions, in both directions."""
 
-import unicodedata
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -8,8 +7,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from deployments.keys import SCOPES
-from deployments.models import ApiKey, Deployment, ExecutionLog, ScheduleConfig
+from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.models.execution import NEWEST_FIRST
 from deployments.money import money_text
 from deployments.scheduling.cron import MAX_EXPRESSION_CHARACTERS
@@ -337,70 +335,3 @@ class ExecutionDetail(ExecutionSummary):
     def get_events(self, execution: ExecutionLog) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = self.context["events"]
         return events
-
-
-#: Control characters, and the two line breaks that Unicode has besides.
-_CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
-
-
-class KeyRequest(StrictSerializer):
-    """What makes an API key."""
-
-    name = serializers.CharField(max_length=100)
-    scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=list(SCOPES)), min_length=1, max_length=len(SCOPES), required=False
-    )
-    deployments = serializers.ListField(
-        child=serializers.UUIDField(),
-        min_length=1,
-        max_length=1_000,
-        allow_null=True,
-        default=None,
-        help_text="Ids of the deployments that the key is for; null is all of the team's.",
-    )
-    expires_at = serializers.DateTimeField(allow_null=True, default=None)
-
-    def validate_name(self, name: str) -> str:
-        # It is shown in logs and as `triggered_by`: a line break in it would forge a line there.
-        if any(unicodedata.category(character) in _CONTROL_CATEGORIES for character in name):
-            raise serializers.ValidationError("A name has no control characters or line breaks.", code="bad_character")
-        return name
-
-
-class KeySerializer(serializers.ModelSerializer[ApiKey]):
-    """An API key, without the key."""
-
-    scopes = serializers.ListField(child=serializers.ChoiceField(choices=list(SCOPES)))
-    deployments = serializers.SerializerMethodField(help_text="Null: all of the team's.")
-
-    class Meta:
-        model = ApiKey
-        fields = [
-            "id",
-            "name",
-            "prefix",
-            "scopes",
-            "deployments",
-            "created_by",
-            "created_at",
-            "expires_at",
-            "revoked_at",
-            "last_used_at",
-        ]
-        read_only_fields = fields
-
-    def get_deployments(self, key: ApiKey) -> list[UUID] | None:
-        return None if key.all_deployments else sorted(deployment.id for deployment in key.deployments.all())
-
-
-class NewKeySerializer(KeySerializer):
-    """A key that was just made, with the key itself: this is the only time that it is shown."""
-
-    key = serializers.SerializerMethodField()
-
-    class Meta(KeySerializer.Meta):
-        fields = [*KeySerializer.Meta.fields, "key"]
-        read_only_fields = fields
-
-    def get_key(self, key: ApiKey) -> str:
-        return str(self.context["plaintext"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deployments.api.serializers import KeyRequest
+from deployments.api.key_serializers import KeyRequest
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import { Handle, type Node, type NodeProps, Position } from "@xyflow/react";
 import { memo } from "react";
+import type { BlockState } from "../live/progress";
 import type { Block } from "../types";
 import { agentsOf, patternInfo } from "./document";
 import { Icon } from "./Icon";
-import type { BlockState } from "./run_state";
 
 export interface BlockNodeData extends Record<string, unknown> {
   block: Block;

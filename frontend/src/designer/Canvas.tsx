@@ -9,13 +9,13 @@ import {
   useStore,
 } from "@xyflow/react";
 import { type DragEvent, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { BlockState } from "../live/progress";
 import { type BlockFlowNode, BlockNode } from "./BlockNode";
 import { useDesigner } from "./context";
 import type { Point } from "./document";
 import { edgesOf, endsOf, nextNodes } from "./flow";
 import { countByBlock } from "./problems";
 import type { Selection } from "./reducer";
-import type { BlockState } from "./run_state";
 
 const NODE_TYPES = { block: BlockNode };
 const FIT = { padding: 0.15, maxZoom: 1, minZoom: 0.1 };

@@ -135,7 +135,7 @@ function Progress({ state, run }: { state: RunState; run: Run }) {
             {state.decisions.map((decision, place) => (
               // biome-ignore lint/suspicious/noArrayIndexKey: the list only grows
               <li key={place}>
-                <strong>{label(decision.block)}</strong> <code>{decision.words}</code>
+                <strong>{label(decision.block)}</strong> {decision.words}
               </li>
             ))}
           </ul>

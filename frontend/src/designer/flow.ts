@@ -1,11 +1,11 @@
 /** The document as the canvas draws it: what did not change stays the same object, so that it is not drawn again. */
 
 import { type Edge, type Connection as FlowConnection, MarkerType } from "@xyflow/react";
+import type { BlockState } from "../live/progress";
 import type { Block, Connection, Design } from "../types";
 import { agentHandle, type BlockFlowNode, WHOLE_BLOCK } from "./BlockNode";
 import { agentsOf, blockById, patternInfo, positionOf } from "./document";
 import { BLOCK_WIDTH, heightOf } from "./layout";
-import type { BlockState } from "./run_state";
 
 export interface Shown {
   design: Design;

@@ -18,14 +18,24 @@ test("blocks show what they do, and the end is told with its reason", () => {
   run = withEvent(run, event("block.started", "a"));
   run = withEvent(run, event("block.completed", "a"));
   run = withEvent(run, event("block.failed", "b"));
+  run = withEvent(run, event("block.started", "c"));
   expect([...run.blocks]).toEqual([
     ["a", "completed"],
     ["b", "failed"],
+    ["c", "running"],
   ]);
   expect(isOver(run)).toBe(false);
   run = withEvent(run, event("execution.failed", null, { message: "The model refused." }));
   expect(run.error).toBe("The model refused.");
   expect(isOver(run)).toBe(true);
+  expect(run.blocks.get("c")).toBe("cancelled");
+});
+
+test("a decision is told as on the execution's page", () => {
+  const decided = event("decision", "a", { chosen: ["billing"], by: "rule", reason: "it says invoice" });
+  expect(withEvent(startingRun("x"), decided).decisions).toEqual([
+    { block: "a", words: "A rule chose billing: it says invoice" },
+  ]);
 });
 
 test("a text that streamed is closed by its answer, and the next call has a text of its own", () => {

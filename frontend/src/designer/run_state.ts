@@ -1,9 +1,9 @@
 /** What a run has come to so far, from its events. Pure. */
 
 import type { Json } from "../client";
+import { decisionSentence } from "../live/decisions";
+import { type BlockState, blockStateOf, endOf, endSentence } from "../live/progress";
 import type { ExecutionEvent } from "../types";
-
-export type BlockState = "running" | "completed" | "failed" | "skipped";
 
 export interface AgentText {
   block: string;
@@ -19,25 +19,13 @@ export interface Decision {
 
 export interface RunState {
   executionId: string;
-  status: "queued" | "running" | "completed" | "failed" | "cancelled";
+  status: "queued" | "running" | "completed" | "failed" | "cancelled" | "skipped";
   blocks: ReadonlyMap<string, BlockState>;
   /** One for each call of a model, by its key or, where only its end is known, by its agent; in order of appearance. */
   texts: ReadonlyMap<string, AgentText>;
   decisions: readonly Decision[];
   error: string | undefined;
 }
-
-const BLOCK_STATES: Record<string, BlockState> = {
-  "block.started": "running",
-  "block.completed": "completed",
-  "block.failed": "failed",
-  "block.skipped": "skipped",
-};
-const ENDS: Record<string, RunState["status"]> = {
-  "execution.completed": "completed",
-  "execution.failed": "failed",
-  "execution.cancelled": "cancelled",
-};
 
 export function startingRun(executionId: string): RunState {
   return {
@@ -55,9 +43,9 @@ export function isOver(run: RunState): boolean {
 }
 
 export function withEvent(run: RunState, event: ExecutionEvent): RunState {
-  const end = ENDS[event.type];
-  if (end) return { ...run, status: end, error: end === "completed" ? undefined : messageOf(event.payload) };
-  const state = BLOCK_STATES[event.type];
+  const end = endOf(event);
+  if (end) return endedRun(run, end, event);
+  const state = blockStateOf(event);
   if (state && event.block_id) {
     return { ...run, status: "running", blocks: new Map(run.blocks).set(event.block_id, state) };
   }
@@ -83,15 +71,13 @@ export function asText(value: Json): string {
   return typeof value === "string" ? value : JSON.stringify(value, null, 2);
 }
 
-function messageOf(payload: Record<string, Json>): string {
-  for (const name of ["message", "error", "reason"]) {
-    const value = payload[name];
-    if (typeof value === "string" && value) return value;
-  }
-  return "The execution's page says why.";
+function endedRun(run: RunState, status: RunState["status"], event: ExecutionEvent): RunState {
+  const error = status === "completed" ? undefined : endSentence(event) || "The execution's page says why.";
+  // What its end cut short runs no more.
+  const blocks = new Map([...run.blocks].map(([id, state]) => [id, state === "running" ? "cancelled" : state]));
+  return { ...run, status, error, blocks };
 }
 
-/** What was decided in a block, in a line: the execution's page shows it whole. */
 function decisionOf({ block_id: block, payload }: ExecutionEvent): Decision {
-  return { block: block ?? "", words: JSON.stringify(payload).slice(0, 300) };
+  return { block: block ?? "", words: decisionSentence(payload) };
 }

@@ -20,12 +20,29 @@ export interface Used {
 }
 type Payload = Record<string, Json>;
 
-const LAST: Record<string, ExecutionStatus> = {
+type EndStatus = "completed" | "failed" | "cancelled" | "skipped";
+const ENDS: Record<string, EndStatus> = {
   "execution.completed": "completed",
   "execution.failed": "failed",
   "execution.cancelled": "cancelled",
   "execution.skipped": "skipped",
 };
+
+/** What an execution has ended as, where the event is its last one. */
+export function endOf({ type }: ExecutionEvent): EndStatus | undefined {
+  return ENDS[type];
+}
+
+/** Why it ended so: empty where there is nothing to say. */
+export function endSentence({ payload }: ExecutionEvent): string {
+  return text(payload.message) || (payload.by ? `Cancelled by ${text(payload.by)}.` : text(payload.reason));
+}
+
+/** What a block has come to, where the event is about a block as a whole. */
+export function blockStateOf({ type }: ExecutionEvent): BlockState | undefined {
+  if (!type.startsWith("block.")) return undefined;
+  return type === "block.started" ? "running" : (type.slice("block.".length) as BlockState);
+}
 
 export class Progress {
   status: ExecutionStatus | "cancelling" = "queued";
@@ -57,9 +74,9 @@ export class Progress {
     else this.#takeExecution(event);
   }
 
-  #takeExecution({ type, payload, at }: ExecutionEvent): void {
-    const ended = LAST[type];
-    if (ended) this.#end(ended, payload, at);
+  #takeExecution(event: ExecutionEvent): void {
+    const { type, at } = event;
+    if (endOf(event)) this.#end(event);
     else if (type === "execution.accepted") this.acceptedAt = at;
     else if (type === "execution.cancel_requested") this.status = "cancelling";
     else {
@@ -68,17 +85,18 @@ export class Progress {
     }
   }
 
-  #end(status: ExecutionStatus, payload: Payload, at: string): void {
-    this.status = status;
+  #end(event: ExecutionEvent): void {
+    const { payload, at } = event;
+    this.status = endOf(event) ?? this.status;
     this.endedAt = at;
-    this.message = text(payload.message) || (payload.by ? `Cancelled by ${text(payload.by)}.` : text(payload.reason));
+    this.message = endSentence(event);
     if (payload.usage) this.used = readUsed(payload, 0);
     for (const block of this.blocks.values()) if (block.state === "running") block.state = "cancelled";
   }
 
-  #takeBlock({ type, block_id, payload }: ExecutionEvent): void {
-    const states: Record<string, BlockState> = { "block.started": "running" };
-    const state = states[type] ?? (type.slice("block.".length) as BlockState);
+  #takeBlock(event: ExecutionEvent): void {
+    const { block_id, payload } = event;
+    const state = blockStateOf(event) ?? "waiting";
     const note = text(payload.message) || text(payload.reason);
     this.blocks.set(block_id ?? "", { state, reused: "reused" in payload, note });
   }
