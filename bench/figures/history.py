@@ -4,13 +4,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 
 from bench.history_rows import PASSWORD
-from bench.measurement import Measurement, percentile
+from bench.measurement import Measurement
+from bench.visits import p95_ms, signed_in
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
@@ -51,8 +50,8 @@ def _measure(site: Site, database: str) -> list[Measurement]:
     subprocess.run(command, env=dict(site.env), cwd=BASE_DIR, check=True)  # noqa: S603 - our own words
     measurements = []
     for name, password in (("admin", site.admin_password), ("member", PASSWORD)):
-        with _signed_in(site, name, password) as client:
-            seen = {words: _visit(client, address) for words, address in _addresses(client).items()}
+        with signed_in(site, name, password) as client:
+            seen = {words: p95_ms(client, address, visits=VISITS) for words, address in _addresses(client).items()}
         title = f"history page at {EXECUTIONS:,} executions, {database}, {name}: slowest p95"
         measurements.append(Measurement(title, max(seen.values()), "ms", BOUND_MS, details=seen))
     return measurements
@@ -81,24 +80,3 @@ def _deep(client: httpx.Client, page: str) -> str:
         address = match[1].replace("&amp;", "&")
         page = client.get(address).text
     return address
-
-
-def _visit(client: httpx.Client, address: str) -> float:
-    """Milliseconds, p95."""
-    taken = []
-    for _ in range(VISITS):
-        began = time.perf_counter()
-        answer = client.get(address)
-        taken.append((time.perf_counter() - began) * 1000)
-        if answer.status_code != 200:
-            raise RuntimeError(f"{address} answered {answer.status_code}")
-    return percentile(taken[1:], 95)
-
-
-@contextmanager
-def _signed_in(site: Site, name: str, password: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.base_url, timeout=60) as client:
-        client.get("/sign-in")
-        form = {"username": name, "password": password, "csrfmiddlewaretoken": client.cookies["csrftoken"]}
-        client.post("/sign-in", data=form)
-        yield client

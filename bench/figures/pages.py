@@ -1,16 +1,12 @@
 """How long pages take to come, with as much in them as a busy site has: on PostgreSQL, over HTTP, signed in."""
 
-import re
-import time
-
-import httpx
-
-from bench.measurement import Measurement, percentile
-from orchestration_site.tests.sites import Site, run_distributed_site
+from bench.measurement import Measurement
+from bench.visits import p95_ms, signed_in
+from orchestration_site.tests.sites import run_distributed_site
 
 DEPLOYMENTS = 1_000
 EXECUTIONS_OF_EACH = 20
-ROUNDS = 30
+VISITS = 27
 ADDRESSES = ("/", "/?sort=last-run", "/?sort=name&page=20", "/?search=deployment-99", "/?status=active&sort=executions")
 #: What makes them, within the site: over REST it would take minutes.
 SEED = f"""
@@ -38,26 +34,6 @@ def measure_pages(postgres_url: str, redis_url: str) -> list[Measurement]:
     """The p95 of the slowest of its addresses, in ms."""
     with run_distributed_site(postgres_url, redis_url) as site:
         site.run_manage("shell", "--command", SEED)
-        with httpx.Client(base_url=site.base_url, timeout=60) as client:
-            _sign_in(client, site)
-            seen = {address: _p95_ms(client, address) for address in ADDRESSES}
+        with signed_in(site) as client:
+            seen = {address: p95_ms(client, address, visits=VISITS) for address in ADDRESSES}
     return [Measurement(f"home page with {DEPLOYMENTS} deployments, p95", max(seen.values()), "ms", 300, details=seen)]
-
-
-def _sign_in(client: httpx.Client, site: Site) -> None:
-    form = client.get("/sign-in").text
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
-    assert token is not None
-    given = {"username": "admin", "password": site.admin_password, "csrfmiddlewaretoken": token[1]}
-    assert client.post("/sign-in", data=given).status_code == 302
-
-
-def _p95_ms(client: httpx.Client, address: str) -> float:
-    taken = []
-    for _ in range(ROUNDS):
-        began = time.perf_counter()
-        answer = client.get(address)
-        taken.append((time.perf_counter() - began) * 1000)
-        assert answer.status_code == 200, answer.text
-        assert 'data-deployment="' in answer.text
-    return percentile(taken[3:], 95)  # the first ones compile templates

@@ -95,6 +95,19 @@ def make_queued(deployment: Deployment | None = None, **fields: Any) -> Executio
     return execution
 
 
+def make_ended(deployment: Deployment, *, at: datetime, status: str = "completed", **fields: Any) -> ExecutionLog:
+    """An execution of the deployment that began and ended then."""
+    values = {"trigger_type": "api", "created_at": at, "completed_at": at} | fields
+    return ExecutionLog.objects.create(
+        team=deployment.team,
+        deployment=deployment,
+        design=deployment.design,
+        version=deployment.version,
+        status=status,
+        **values,
+    )
+
+
 def make_schedule(
     deployment: Deployment | None = None, *, after: datetime | None = None, **fields: Any
 ) -> ScheduleConfig:

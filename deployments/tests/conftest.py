@@ -8,6 +8,7 @@ from django.conf import settings
 
 from access.models import Team
 from deployments.executions.worker import Worker
+from deployments.executions.writer import GroupCommitWriter
 from deployments.tests.site_api import EVERYTHING, Deployed, History, SiteApi
 from designs.models import ProviderAccount
 from orchestration_site.proving.mock_provider import MockProvider, serve_in_thread
@@ -20,6 +21,14 @@ def worker() -> Iterator[Worker]:
     worker.start()
     yield worker
     worker.drain(0)
+
+
+@pytest.fixture
+def writer() -> Iterator[GroupCommitWriter]:
+    writer = GroupCommitWriter()
+    writer.start()
+    yield writer
+    writer.stop()
 
 
 @pytest.fixture

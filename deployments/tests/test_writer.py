@@ -1,7 +1,7 @@
 """Group commit: many executions in one transaction, and none of them harmed by another's lost fence or bad data."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -183,14 +183,6 @@ def outage(monkeypatch: pytest.MonkeyPatch, *, times: int, after_commit: bool) -
 
     monkeypatch.setattr(writer_module, "commit_writes", commit)
     return tried
-
-
-@pytest.fixture
-def writer() -> Iterator[GroupCommitWriter]:
-    writer = GroupCommitWriter()
-    writer.start()
-    yield writer
-    writer.stop()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,6 +1,6 @@
 """Commits of which nobody knows whether they came through: looked up, never recorded twice, never taken on trust."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,14 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 Meanwhile = Callable[[], object]
 WORKER_B = "worker-b"
-
-
-@pytest.fixture
-def writer() -> Iterator[GroupCommitWriter]:
-    writer = GroupCommitWriter()
-    writer.start()
-    yield writer
-    writer.stop()
 
 
 class Clock:

@@ -15,8 +15,9 @@ from pytest_django import DjangoAssertNumQueries
 from access.models import Team
 from access.principal import Verb
 from deployments.deploying import DeploymentChanges, update_deployment
-from deployments.models import Deployment, ExecutionLog
+from deployments.models import Deployment
 from deployments.pages.board import PAGE_SIZE, Outcomes
+from deployments.tests import builders
 from deployments.tests.builders import make_deployment, make_schedule, make_version, one_agent_document
 from designs.drafts import save_draft
 from designs.tests.builders import make_person
@@ -63,17 +64,7 @@ def make_ended(
     deployment: Deployment, status: str, *, duration_ms: int = 10, hours_ago: float = 1, **fields: Any
 ) -> None:
     at = timezone.now() - timedelta(hours=hours_ago)
-    ExecutionLog.objects.create(
-        team=deployment.team,
-        deployment=deployment,
-        design=deployment.design,
-        version=deployment.version,
-        status=status,
-        created_at=at,
-        completed_at=at,
-        duration_ms=duration_ms,
-        **{"trigger_type": "api", **fields},
-    )
+    builders.make_ended(deployment, at=at, status=status, duration_ms=duration_ms, **fields)
 
 
 @pytest.mark.parametrize("count", [1, 30])

@@ -13,6 +13,7 @@ from access.models import Team
 from deployments.deploying import undeploy
 from deployments.models import Deployment, ExecutionLog
 from deployments.pages.histogram import count_over_time
+from deployments.tests import builders
 from deployments.tests.builders import make_deployment, make_version
 from deployments.tests.pages.conftest import SignIn
 
@@ -28,16 +29,7 @@ def deployment(db: None) -> Deployment:
 def make_ended(
     deployment: Deployment, *, at: datetime = NOON, status: str = "completed", **fields: object
 ) -> ExecutionLog:
-    values: dict[str, object] = {"trigger_type": "api", "triggered_by": "key:shop", "completed_at": at} | fields
-    return ExecutionLog.objects.create(
-        team=deployment.team,
-        deployment=deployment,
-        design=deployment.design,
-        version=deployment.version,
-        status=status,
-        created_at=at,
-        **values,
-    )
+    return builders.make_ended(deployment, at=at, status=status, **{"triggered_by": "key:shop", **fields})
 
 
 def shown(client: Client, address: str) -> list[str]:
