@@ -154,6 +154,11 @@ def measure_schedules(postgres_url: str, redis_url: str) -> list[Measurement]:
         ours = _measure_ours(bench)
         print("  … and now the stock scheduler", file=sys.stderr, flush=True)
         stock = _measure_stock(bench)
+    return _compare(ours, stock)
+
+
+def _compare(ours: Seen, stock: Seen) -> list[Measurement]:
+    """The figures of ours, with those of the stock scheduler beside them."""
     per_edit = [statistics.median(seen.edit_seconds) * 1000 for seen in (ours, stock)]
     unsent = DUE - ours.due_sent
     return [
