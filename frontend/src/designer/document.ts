@@ -22,7 +22,6 @@ export const PATTERNS: Record<string, PatternInfo> = {
   parallel: {
     title: "Parallel",
     about: "All at once, then joined",
-
     agents: [
       ["First", "worker"],
       ["Second", "worker"],
@@ -31,7 +30,6 @@ export const PATTERNS: Record<string, PatternInfo> = {
   hierarchical: {
     title: "Hierarchical",
     about: "A manager and its workers",
-
     agents: [
       ["Manager", "manager"],
       ["Worker", "worker"],
@@ -40,7 +38,6 @@ export const PATTERNS: Record<string, PatternInfo> = {
   debate: {
     title: "Debate",
     about: "Positions, revised in rounds",
-
     agents: [
       ["Advocate", "worker"],
       ["Sceptic", "worker"],
@@ -50,7 +47,6 @@ export const PATTERNS: Record<string, PatternInfo> = {
   routing: {
     title: "Routing",
     about: "The right specialist answers",
-
     agents: [
       ["Router", "moderator"],
       ["General", "specialist"],
@@ -60,7 +56,6 @@ export const PATTERNS: Record<string, PatternInfo> = {
   reflection: {
     title: "Reflection",
     about: "Drafted and reviewed until good",
-
     agents: [
       ["Writer", "worker"],
       ["Reviewer", "reflector"],
