@@ -48,6 +48,12 @@ export function addressOf(path: string, params: Query = {}): string {
   return query.size ? `${path}?${query}` : path;
 }
 
+/** A socket to our own site. */
+export function openSocket(path: string): WebSocket {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  return new WebSocket(`${scheme}://${location.host}${path}`);
+}
+
 /** From the cookie, where a sign-in in another tab leaves the new one. */
 export function csrfToken(): string {
   const found = document.cookie.split("; ").find((cookie) => cookie.startsWith("csrftoken="));

@@ -1,5 +1,6 @@
 /** The numbers of all deployments, as they change: see docs/live.md. It connects again by itself. */
 
+import { openSocket } from "../client";
 import { closing, waitBefore } from "./closings";
 
 export interface Numbers {
@@ -44,8 +45,7 @@ export class BoardFeed {
 
   #open(): void {
     this.#drop();
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/ws/deployments`);
+    const socket = openSocket("/ws/deployments");
     this.#socket = socket;
     socket.addEventListener("message", (event) => this.#socket === socket && this.#take(event.data as string));
     socket.addEventListener("close", (event) => this.#socket === socket && this.#closed(event.code));

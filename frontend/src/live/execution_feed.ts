@@ -1,6 +1,6 @@
 /** Follows one execution over its socket: every event once and in order, and the models' text while it is written. */
 
-import { addressOf } from "../client";
+import { addressOf, openSocket } from "../client";
 import type { Alive, Delta, ExecutionEvent } from "../types";
 import { closing, type FeedState, OFFLINE, waitBefore } from "./closings";
 import { LiveTexts } from "./texts";
@@ -56,9 +56,8 @@ class ExecutionFeed {
 
   #connect(): void {
     this.#drop();
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
     const path = addressOf(`/ws/executions/${this.executionId}`, { after: this.#seq || undefined });
-    const socket = new WebSocket(`${scheme}://${location.host}${path}`);
+    const socket = openSocket(path);
     this.#socket = socket;
     // A socket that was given up may still have something to say: only the present one is heard.
     const heard = (listener: () => void) => () => {
