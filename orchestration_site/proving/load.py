@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestration_site.proving.client import AWAY, Answer, SiteClient
@@ -46,7 +46,7 @@ class Callers:
         self._path = f"/api/deployed/{path}"
         self.offered = Offered()
 
-    async def offer(self, markers: Sequence[str], *, per_second: float, wait_seconds: int = 0) -> None:
+    async def offer(self, markers: Iterable[str], *, per_second: float, wait_seconds: int = 0) -> None:
         """Make a call for each marker, so many a second whatever becomes of the others, until all are answered.
 
         Each waits so long for its result, and is content with being accepted.

@@ -5,7 +5,7 @@ import itertools
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -117,7 +117,18 @@ class Trial:
         """Names for so many executions more, by which the provider knows them."""
         return [f"{self._run}-{next(self._numbers)}" for _ in range(count)]
 
-    async def offer(self, markers: Sequence[str], *, per_second: float, wait_seconds: int = 0) -> None:
+    def markers_until(self, kills: int, *, at_least: int) -> Iterator[str]:
+        """Names for so many executions at least, and for more, up to as many again, until so many kills were made.
+
+        A kill takes as long as a machine lets it, and load that ends before would show nothing.
+        """
+        yield from self.markers(at_least)
+        for _ in range(at_least):
+            if len(self.kills) >= kills:
+                return
+            yield from self.markers(1)
+
+    async def offer(self, markers: Iterable[str], *, per_second: float, wait_seconds: int = 0) -> None:
         """Call the endpoint once for each marker, patiently, and return when all calls are accepted.
 
         Each waits so long for its result, and is content with being accepted.

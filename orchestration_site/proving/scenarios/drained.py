@@ -12,7 +12,10 @@ from orchestration_site.proving.verdict import Promise, Verdict, few_repeated, n
 
 @dataclass(frozen=True, kw_only=True)
 class Drained(Scenario):
-    """Executions take about a second, and a worker's grace (DRAIN_SECONDS) is many times that."""
+    """Executions take about a second, and a worker's grace (DRAIN_SECONDS) is many times that.
+
+    The load goes on until there were so many `kills`.
+    """
 
     name: ClassVar = "drained"
     shows: ClassVar = "Workers are stopped by SIGTERM under load: no execution fails, and none repeats a call."
@@ -21,6 +24,7 @@ class Drained(Scenario):
     executions: int = 500
     per_second: float = 15.0
     kill_every: float = 5.0
+    kills: int = 2
     workers: int = 2
     ended_within: float = 60.0
 
@@ -33,8 +37,9 @@ class Drained(Scenario):
         await trial.deploy()
         statuses: list[int] = []
         async with trial.progress():
+            markers = trial.markers_until(self.kills, at_least=self.executions)
             async with trial.beside(self._stop_in_turn(trial, statuses)):
-                await trial.offer(trial.markers(self.executions), per_second=self.per_second)
+                await trial.offer(markers, per_second=self.per_second)
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
         unclean = [status for status in statuses if status]

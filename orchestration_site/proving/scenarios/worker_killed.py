@@ -12,7 +12,7 @@ from orchestration_site.proving.verdict import Verdict, few_repeated, none_faile
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerKilled(Scenario):
-    """`concurrency` is how many executions a worker runs at once."""
+    """`concurrency` is how many executions a worker runs at once; the load goes on until there were so many `kills`."""
 
     name: ClassVar = "worker-killed"
     shows: ClassVar = "Workers are killed at random under load: nothing is lost, doubled or stuck."
@@ -21,6 +21,7 @@ class WorkerKilled(Scenario):
 
     executions: int = 2_000
     kill_every: float = 5.0
+    kills: int = 2
     per_second: float = 30.0
     workers: int = 3
     concurrency: int = 100
@@ -36,8 +37,9 @@ class WorkerKilled(Scenario):
             await trial.run_workers(self.workers, MAX_CONCURRENT_EXECUTIONS=self.concurrency)
         await trial.deploy()
         async with trial.progress():
+            markers = trial.markers_until(self.kills if trial.is_private else 0, at_least=self.executions)
             async with trial.beside(self._kill(trial)):
-                await trial.offer(trial.markers(self.executions), per_second=self.per_second)
+                await trial.offer(markers, per_second=self.per_second)
             await trial.until_ended(self.ended_within)
         findings = await trial.find()
         why = f"{len(trial.kills)} kills of {self.concurrency} executions each"

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.durability
 
 def test_workers_are_killed_at_random_under_load(distributed: Stack, provider: ScriptedProvider) -> None:
     verdict = expect_kept(
-        WorkerKilled(executions=100, per_second=8, kill_every=3, workers=2, concurrency=20), distributed, provider
+        WorkerKilled(executions=100, per_second=8, kill_every=3, kills=3, workers=2, concurrency=20),
+        distributed,
+        provider,
     )
     assert verdict.kills >= 3
 
