@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 
-from orchestration_site import inprocess_broker
+from orchestration_site import inprocess_broker, redis_transport
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
 # Celery runs Django's checks in each worker, which imports every view and admin page: 15 MB and half a second that a
@@ -16,6 +16,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 log = logging.getLogger(__name__)
 
 inprocess_broker.register()
+redis_transport.register()
 
 app = Celery("orchestration")
 app.config_from_object("django.conf:settings", namespace="CELERY")
