@@ -14,6 +14,7 @@ from deployments.executions.worker import current_worker
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.celery import app
 from orchestration_site.closing_protocol import CLOSE_SECONDS
+from orchestration_site.collector import settle_collector
 from orchestration_site.data_folder import DataFolderInUse, hold_data_folder
 from orchestration_site.embedded_server import EmbeddedServer
 from orchestration_site.first_visit import (
@@ -51,9 +52,10 @@ class Command(BaseCommand):
         server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
         welcome = "\n".join(welcome_lines(base_url(environment.host, listener), first_visit))
-        return server.run(listener, on_ready=lambda: self._say(welcome))
+        return server.run(listener, on_ready=lambda: self._begin(welcome))
 
-    def _say(self, text: str) -> None:
+    def _begin(self, text: str) -> None:
+        settle_collector()
         self.stdout.write(text)
         self.stdout.flush()
 

@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.urls import get_resolver
 
 from orchestration_site.closing_protocol import CLOSE_SECONDS
+from orchestration_site.collector import settle_collector
 from orchestration_site.listening import CannotListen, abort_unread, base_url, bind_listener
 from orchestration_site.web import build_application
 from orchestration_site.web_server import WebServer
@@ -29,8 +30,9 @@ class Command(BaseCommand):
         server = WebServer(build_application())
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
         url = base_url(options["host"], listener)
-        server.run(listener, on_ready=lambda: self._say(f"The web server answers at {url}"))
+        server.run(listener, on_ready=lambda: self._begin(f"The web server answers at {url}"))
 
-    def _say(self, text: str) -> None:
+    def _begin(self, text: str) -> None:
+        settle_collector()
         self.stdout.write(text)
         self.stdout.flush()
