@@ -26,8 +26,8 @@ def _as_it_was() -> Iterator[None]:
     [
         lambda: signals.worker_ready.send(sender=celery.app),
         lambda: signals.beat_init.send(sender=celery.app),
-        lambda: web.Command()._begin(""),
-        lambda: serve.Command()._begin(""),
+        lambda: web.Command()._begin("", []),
+        lambda: serve.Command()._begin("", []),
     ],
     ids=["worker", "beat", "web", "serve"],
 )
