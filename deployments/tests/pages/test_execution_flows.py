@@ -6,25 +6,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from deployments.tests.builders import chain_document
-from deployments.tests.site_api import EVERYTHING, Deployed, SiteApi
-from executor.json_types import JsonObject
+from deployments.tests.pages.executions import ENDED, SLOW, block, deploy_chain, state_of
+from deployments.tests.site_api import EVERYTHING, SiteApi
 from orchestration_site.proving.mock_provider import ChatRequest, Reply
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
 
-SCHEMA: JsonObject = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {
-        "text": {"type": "string", "title": "Text", "minLength": 3},
-        "tone": {"type": "string", "enum": ["warm", "cool"], "title": "Tone"},
-        "tags": {"type": "array", "items": {"type": "string", "maxLength": 20}, "title": "Tags"},
-    },
-}
-#: Eight pieces and a little, 300 ms apart: time to look at a text while it is written.
-SLOW = "openai:latency-100+pieces-300"
-ENDED = 30_000
 HOSTILE = "<script>window.wasRun = 1</script><img src=x onerror='window.wasRun = 2'>"
 
 
@@ -38,20 +25,6 @@ def scripted(embedded_site: Site) -> Iterator[Site]:
     """The site, whose provider a test may script."""
     yield embedded_site
     embedded_site.provider.script = None
-
-
-def deploy_chain(api: SiteApi, *models: str) -> Deployed:
-    tasks = dict.fromkeys("abcd"[: len(models)], "Say {{input.text}}.")
-    return api.deploy_document(chain_document(*models, tasks=tasks, input_schema=SCHEMA))
-
-
-def state_of(page: Page, word: str) -> None:
-    expect(page.get_by_role("status").filter(has_text=re.compile(f"^{word}$"))).to_be_visible(timeout=ENDED)
-
-
-def block(page: Page, label: str) -> str:
-    """The word that stands for the state of a block in the graph."""
-    return page.locator(".graph-block", has=page.get_by_text(label, exact=True)).locator(".state").inner_text()
 
 
 def is_accessible(page: Page) -> None:
@@ -98,8 +71,9 @@ def test_form_and_json_are_one_value_and_nothing_of_it_is_lost(visitor: Visitor,
     page = visitor.go(f"/deployments/{deployed.id}/execute")
     page.get_by_label("Text").fill("By hand")
     page.get_by_label("Tone").select_option("cool")
-    page.get_by_label("Add to Tags").click()
-    page.get_by_role("textbox", name="Item").last.fill("urgent")
+    tags = page.get_by_role("group", name="Tags")
+    tags.get_by_role("button", name="Add to Tags").click()
+    tags.get_by_role("textbox", name="Item 1").fill("urgent")
     page.get_by_role("tab", name="JSON").click()
     editor = page.get_by_label("Input as JSON")
     expect(editor).to_contain_text('"tone": "cool"')
@@ -110,7 +84,10 @@ def test_form_and_json_are_one_value_and_nothing_of_it_is_lost(visitor: Visitor,
     write(page, '{"text": "By JSON", "tags": ["one", "two"], "more": {"kept": true}}')
     page.get_by_role("tab", name="Form").click()
     expect(page.get_by_label("Text")).to_have_value("By JSON")
-    page.get_by_label("Remove item 1").click()
+    expect(tags.get_by_role("textbox", name="Item 2")).to_have_value("two")
+    tags.get_by_role("button", name="Remove Item 1 of Tags").click()
+    expect(tags.get_by_role("textbox", name="Item 1")).to_have_value("two")
+    expect(tags.get_by_role("button", name="Remove")).to_have_accessible_name("Remove Item 1 of Tags")
     page.get_by_label("Text").fill("no")
     page.get_by_role("button", name="Execute").click()
     expect(page.get_by_label("Text")).to_have_attribute("aria-invalid", "true")
