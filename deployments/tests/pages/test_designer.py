@@ -111,6 +111,17 @@ def test_two_blocks_are_drawn_repaired_run_deployed_and_called(visitor: Visitor)
     assert json.loads(run_pasted("bash", "-c", line))["status"] == "completed"
     assert api.http.get(f"/api/designs/{design_id}").json()["latest_version"] == 1
 
+    page.keyboard.press("Escape")
+    page.get_by_role("tab", name="Edit").click()
+    page.get_by_label("Label").fill("Drafting")
+    page.get_by_role("tab", name="Versions").click()
+    page.locator("summary", has_text="Version 1").click()
+    versions = page.get_by_role("tabpanel")
+    expect(versions).to_contain_text(re.compile(r"Block Drafting: label\s+changed\s+Draft\s+Drafting"))
+    page.get_by_role("button", name="Take version 1 as the draft").click()
+    expect(versions).to_contain_text("The draft is the same.")
+    expect(node(page, "Draft")).to_be_visible()
+
 
 def test_nothing_is_overwritten_when_two_people_edit(visitor: Visitor) -> None:
     visitor.complaints.expected.append("412")

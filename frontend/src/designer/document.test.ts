@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { twoBlocks } from "./builders";
 import { copy, fromText, paste, toText } from "./clipboard";
-import { differences, isSameDocument } from "./differences";
 import { edgesOf, endsOf, nextNodes } from "./flow";
 import { inputToTry, namesFor } from "./names";
 import { countByBlock, placeProblems, problemsBelow } from "./problems";
+import { isSameDocument } from "./same_document";
 import { actionOf } from "./shortcuts";
 
 test("pasted blocks get new ids and labels, and so do the names in their texts and the connections between them", () => {
@@ -87,19 +87,6 @@ test("a line between agents becomes a connection between agents, and is drawn as
     source_agent: "x",
   });
   expect(edgesOf(design, [])[0]?.sourceHandle).toBe("agent:writer");
-});
-
-test("what differs is told by blocks and connections, and places do not count", () => {
-  const { design } = twoBlocks();
-  const [first, second] = design.blocks;
-  if (!first || !second) throw new Error("Two blocks are needed.");
-  expect(differences(design, { ...design, blocks: [{ ...first, position: { x: 9, y: 9 } }, second] })).toEqual([]);
-  const changed = { ...second, data: { ...second.data, task: "Other.", label: "Sorter" } };
-  expect(differences(design, { ...design, blocks: [changed], connections: [] })).toEqual([
-    { kind: "changed", what: "Block Sorter: label, task" },
-    { kind: "removed", what: "Block Sequential" },
-    { kind: "removed", what: "Connection Sequential (writer) → Routing" },
-  ]);
 });
 
 test("keys are left to a field that has the cursor, but for those that are no text", () => {

@@ -6,9 +6,9 @@ import "./designer.css";
 import { createRoot } from "react-dom/client";
 import { designApi } from "../api";
 import { App } from "./App";
-import { isSameDocument } from "./differences";
 import { keptDraft } from "./kept_drafts";
 import { readPageData } from "./page";
+import { isSameDocument } from "./same_document";
 import type { Opened } from "./use_draft";
 
 async function open(): Promise<void> {

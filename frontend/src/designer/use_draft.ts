@@ -5,11 +5,11 @@ import { designApi, type ReadDesign } from "../api";
 import type { Json } from "../client";
 import { ApiError, type FieldProblem } from "../problem";
 import type { Design } from "../types";
-import { isSameDocument } from "./differences";
 import { keepDraft } from "./kept_drafts";
 import type { PageData } from "./page";
 import { placeProblems } from "./problems";
 import { type Action, reduce, startingState } from "./reducer";
+import { isSameDocument } from "./same_document";
 import { DraftSaver, type SaveState } from "./saving";
 
 /** What was opened: the draft as the site has it, and what this browser still had of it. */
@@ -64,7 +64,8 @@ export function useDraft(page: PageData, opened: Opened) {
     },
     [page.design_id, flush, takeOver],
   );
-  return { state, dispatch: change, save, problems, flush, loadTheirs, importDocument };
+  const revision = saver.current.etag;
+  return { state, dispatch: change, save, revision, problems, flush, loadTheirs, importDocument };
 }
 
 /** A page that is left saves at once; what cannot be saved is still kept in this browser. */
