@@ -26,6 +26,13 @@ from orchestration_site.proving.servers import create_database, free_port
 
 ROLES = ("web", "worker", "beat")
 ADMIN_PASSWORD = "only for tests"
+#: Makes somebody of the default team who has these rights, and the administrator's password.
+NEW_PERSON = """
+from designs.tests.builders import make_person
+person = make_person({name!r}, *{verbs!r})
+person.set_password({password!r})
+person.save()
+"""
 
 
 class CommandServer:
@@ -89,6 +96,11 @@ class Site:
         """A new API key; for all deployments unless some are named by their endpoint paths."""
         words = [*(f"--scope={scope}" for scope in scopes), *(f"--deployment={path}" for path in deployments)]
         return self.run_manage("create_key", name, *words).strip()
+
+    def make_person(self, name: str, *verbs: str) -> None:
+        """Somebody of the default team with these rights, who signs in with the administrator's password."""
+        command = NEW_PERSON.format(name=name, verbs=verbs, password=self.admin_password)
+        self.run_manage("shell", "--command", command)
 
     def stop(self) -> None:
         self._commands.stop()

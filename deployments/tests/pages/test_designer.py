@@ -7,9 +7,11 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from deployments.tests.builders import chain_document
 from deployments.tests.pages.board import run_pasted
 from deployments.tests.site_api import EVERYTHING, SiteApi, new_path
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
+from orchestration_site.tests.sites import Site
 
 
 def api_of(visitor: Visitor) -> SiteApi:
@@ -55,15 +57,34 @@ def draw_line(page: Page, source: Locator, target: Locator) -> None:
     page.mouse.up()
 
 
+def drag(page: Page, block: Locator, *, down: float) -> None:
+    """So many pixels down, as a hand drags it."""
+    head = block.locator(".block-words").bounding_box()
+    assert head
+    page.mouse.move(head["x"] + 8, head["y"] + 8)
+    page.mouse.down()
+    page.mouse.move(head["x"] + 8, head["y"] + 8 + down, steps=5)
+    page.mouse.up()
+
+
 def test_two_blocks_are_drawn_repaired_run_deployed_and_called(visitor: Visitor) -> None:
     design_id, page, api = new_design(visitor), visitor.page, api_of(visitor)
     page.get_by_role("button", name="Sequential").click()
     page.get_by_label("Label").fill("Draft")
-    page.get_by_role("button", name="Reflection").click()
+    page.get_by_role("button", name="Reflection").drag_to(
+        page.locator(".react-flow__pane"), target_position={"x": 420, "y": 120}
+    )
     page.get_by_label("Label").fill("Review")
     page.get_by_role("button", name="Zoom to fit").click()
     expect(node(page, "Review")).to_be_visible()
     page.wait_for_timeout(400)  # the canvas moves to where all is seen
+    expect_saved(page)
+    before = document_of(api, design_id)["blocks"][1]["position"]
+    with page.expect_response(lambda answer: answer.request.method == "PUT"):
+        drag(page, node(page, "Review"), down=90)
+    after = document_of(api, design_id)["blocks"][1]["position"]
+    assert after["y"] > before["y"] + 50
+    assert after["x"] == before["x"]
     draw_line(page, node(page, "Draft"), node(page, "Review"))
     expect(page.locator(".react-flow__edge")).to_have_count(1)
 
@@ -218,6 +239,43 @@ def test_by_keys_only_blocks_are_added_connected_edited_copied_deleted_and_broug
     expect(page.get_by_role("dialog", name="Shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Shortcuts")).to_have_count(0)
+
+
+def test_who_may_only_look_is_told_so_and_changes_and_sends_nothing(chromium: Browser, embedded_site: Site) -> None:
+    embedded_site.make_person("reader", "view")
+    with run_visitor(chromium, embedded_site) as visitor:
+        stored = api_of(visitor).http.post("/api/designs", json=chain_document("offline:demo", "offline:demo")).json()
+        visitor.sign_in("reader")
+        page, sent = visitor.page, set[str]()
+        page.on("request", lambda request: sent.add(request.method))
+        visitor.go(f"/designs/{stored['id']}")
+        expect(page.get_by_text("You may look at this design, and not change it.")).to_be_visible()
+        expect(page.locator(".save-mark")).to_have_text("Read only")
+        for name in ("Undo", "Delete", "Tidy up", "Import", "Run", "Deploy", "Sequential"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+        expect(page.get_by_role("tab", name="Run")).to_have_count(0)
+        expect(page.get_by_label("Name")).to_be_disabled()
+        place = node(page, "A").evaluate("(block) => block.style.transform")
+        drag(page, node(page, "A"), down=90)
+        draw_line(page, node(page, "B"), node(page, "A"))
+        node(page, "A").click()
+        expect(page.get_by_label("Label")).to_be_disabled()
+        for keys in ("ArrowDown", "Control+d", "Control+x", "Control+v", "t", "Delete"):
+            page.keyboard.press(keys)
+        task = editor(page, "Task")
+        expect(task).to_have_attribute("aria-readonly", "true")
+        task.click()
+        page.keyboard.type("Mine")
+        page.keyboard.press("Control+s")
+        expect(task).to_have_text("Work on it.")
+        page.get_by_role("tab", name="Versions").click()
+        assert accessibility_problems(page) == []
+        assert node(page, "A").evaluate("(block) => block.style.transform") == place
+        expect(page.locator(".react-flow__node")).to_have_count(2)
+        expect(page.locator(".react-flow__edge")).to_have_count(1)
+        assert sent == {"GET"}
+        now = api_of(visitor).http.get(f"/api/designs/{stored['id']}").json()
+        assert now["document"] == stored["document"]
 
 
 def test_a_design_goes_out_as_a_file_and_comes_back_the_same(visitor: Visitor, tmp_path: Path) -> None:

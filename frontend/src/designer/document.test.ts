@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { twoBlocks } from "./builders";
 import { copy, fromText, paste, toText } from "./clipboard";
 import { edgesOf, endsOf, nextNodes } from "./flow";
+import { BLOCK_WIDTH, laidOut } from "./layout";
 import { inputToTry, namesFor } from "./names";
 import { countByBlock, placeProblems, problemsBelow } from "./problems";
 import { isSameDocument } from "./same_document";
@@ -87,6 +88,14 @@ test("a line between agents becomes a connection between agents, and is drawn as
     source_agent: "x",
   });
   expect(edgesOf(design, [])[0]?.sourceHandle).toBe("agent:writer");
+});
+
+test("a design without places is laid out, and one that has some is left as it is", () => {
+  const { design } = twoBlocks();
+  const bare = { ...design, blocks: design.blocks.map(({ position: _, ...block }) => block) };
+  const [first, second] = laidOut(bare).blocks;
+  expect(second?.position?.x).toBeGreaterThan((first?.position?.x ?? 0) + BLOCK_WIDTH);
+  expect(laidOut(design)).toBe(design);
 });
 
 test("keys are left to a field that has the cursor, but for those that are no text", () => {

@@ -3,6 +3,7 @@
 import { Graph, layout } from "@dagrejs/dagre";
 import type { Design } from "../types";
 import { agentsOf, type Point, positionOf } from "./document";
+import { moveBlocks } from "./edits";
 
 export const BLOCK_WIDTH = 230;
 const HEAD_HEIGHT = 62;
@@ -31,6 +32,11 @@ export function tidyPlaces(design: Design): Map<string, Point> {
     places.set(id, { x: snap(x - width / 2), y: snap(y - height / 2) });
   }
   return places;
+}
+
+/** A design of which no block has a place, as programs store them, laid out: it would be drawn on one heap. */
+export function laidOut(design: Design): Design {
+  return design.blocks.some(({ position }) => position) ? design : moveBlocks(design, tidyPlaces(design));
 }
 
 export type Alignment = "left" | "top";

@@ -7,6 +7,7 @@ import { createRoot } from "react-dom/client";
 import { designApi } from "../api";
 import { App } from "./App";
 import { keptDraft } from "./kept_drafts";
+import { laidOut } from "./layout";
 import { readPageData } from "./page";
 import { isSameDocument } from "./same_document";
 import type { Opened } from "./use_draft";
@@ -20,7 +21,7 @@ async function open(): Promise<void> {
     const kept = page.may.change ? keptDraft(page.design_id) : undefined;
     const isSame = isSameDocument(kept?.design, design.document);
     const opened: Opened = {
-      design: design.document,
+      design: laidOut(design.document),
       etag,
       problems: design.problems,
       kept: isSame ? undefined : kept,

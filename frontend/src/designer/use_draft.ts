@@ -6,6 +6,7 @@ import type { Json } from "../client";
 import { ApiError, type FieldProblem } from "../problem";
 import type { Design } from "../types";
 import { keepDraft } from "./kept_drafts";
+import { laidOut } from "./layout";
 import type { PageData } from "./page";
 import { placeProblems } from "./problems";
 import { type Action, reduce, startingState } from "./reducer";
@@ -50,10 +51,11 @@ export function useDraft(page: PageData, opened: Opened) {
   const problems = useMemo(() => placeProblems(checked.design, checked.problems), [checked]);
   const flush = useCallback(async () => (await saver.current?.flush()) ?? true, []);
   const takeOver = useCallback(({ design, etag }: ReadDesign) => {
-    saver.current?.accept(design.document, etag);
+    const document = laidOut(design.document);
+    saver.current?.accept(document, etag);
     // A step like any other: Undo brings back what was there.
-    dispatch({ type: "replace", design: design.document });
-    setChecked({ design: design.document, problems: design.problems });
+    dispatch({ type: "replace", design: document });
+    setChecked({ design: document, problems: design.problems });
   }, []);
   const loadTheirs = useCallback(async () => takeOver(await designApi.get(page.design_id)), [page.design_id, takeOver]);
   /** The document in any spelling that the site reads, saved and shown in the site's own. */
