@@ -119,9 +119,9 @@ def site_environment(folder: Path, provider: MockProvider | None = None, /, **va
 
 @contextlib.contextmanager
 def run_embedded_site(**variables: object) -> Iterator[Site]:
-    """`manage.py serve` on SQLite, on a free port."""
+    """`manage.py serve` on SQLite, on a free port that stays its own when it is restarted."""
     with tempfile.TemporaryDirectory(prefix="orchestration-embedded-") as name, serve_in_thread() as provider:
-        env = site_environment(Path(name), provider, PORT=0, ADMIN_PASSWORD=ADMIN_PASSWORD, **variables)
+        env = site_environment(Path(name), provider, PORT=free_port(), ADMIN_PASSWORD=ADMIN_PASSWORD, **variables)
         process = Process.start("serve", [*MANAGE, "serve"], env, Path(name))
         site = Site("", env, provider, {"serve": process})
         try:

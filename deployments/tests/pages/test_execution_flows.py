@@ -1,7 +1,6 @@
 """What a person does with executions, in a real browser against the real system: start, watch, cancel, run again."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -18,13 +17,6 @@ HOSTILE = "<script>window.wasRun = 1</script><img src=x onerror='window.wasRun =
 @pytest.fixture(scope="module")
 def api(embedded_site: Site) -> SiteApi:
     return SiteApi(embedded_site, embedded_site.make_key(scopes=EVERYTHING))
-
-
-@pytest.fixture
-def scripted(embedded_site: Site) -> Iterator[Site]:
-    """The site, whose provider a test may script."""
-    yield embedded_site
-    embedded_site.provider.script = None
 
 
 def is_accessible(page: Page) -> None:
