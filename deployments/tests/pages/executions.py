@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from deployments.tests.builders import chain_document
 from deployments.tests.site_api import Deployed, SiteApi
 from executor.json_types import JsonObject
+from orchestration_site.tests.browser import accessibility_problems
 
 SCHEMA: JsonObject = {
     "type": "object",
@@ -45,3 +46,16 @@ def wait_until(look: Callable[[], bool]) -> None:
     while not look():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def is_accessible(page: Page) -> None:
+    """In light and dark, and without a bar to scroll the whole page aside when it is 360 px wide."""
+    for theme in ("dark", "light"):
+        page.get_by_label("Theme").select_option(theme)
+        assert accessibility_problems(page) == []
+    size = page.viewport_size
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert accessibility_problems(page) == []
+    assert size is not None
+    page.set_viewport_size(size)

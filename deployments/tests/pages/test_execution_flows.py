@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from deployments.tests.pages.executions import ENDED, SLOW, block, deploy_chain, state_of
+from deployments.tests.pages.executions import ENDED, SLOW, block, deploy_chain, is_accessible, state_of
 from deployments.tests.site_api import EVERYTHING, SiteApi
 from orchestration_site.proving.mock_provider import ChatRequest, Reply
-from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
+from orchestration_site.tests.browser import Visitor
 from orchestration_site.tests.sites import Site
 
 HOSTILE = "<script>window.wasRun = 1</script><img src=x onerror='window.wasRun = 2'>"
@@ -17,44 +17,6 @@ HOSTILE = "<script>window.wasRun = 1</script><img src=x onerror='window.wasRun =
 @pytest.fixture(scope="module")
 def api(embedded_site: Site) -> SiteApi:
     return SiteApi(embedded_site, embedded_site.make_key(scopes=EVERYTHING))
-
-
-def is_accessible(page: Page) -> None:
-    """In light and dark, and without a bar to scroll the whole page aside when it is 360 px wide."""
-    for theme in ("dark", "light"):
-        page.get_by_label("Theme").select_option(theme)
-        assert accessibility_problems(page) == []
-    size = page.viewport_size
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert accessibility_problems(page) == []
-    assert size is not None
-    page.set_viewport_size(size)
-
-
-def test_a_first_visit_leads_to_a_finished_execution_by_keyboard_alone(
-    chromium: Browser, embedded_site: Site, api: SiteApi
-) -> None:
-    rows = api.http.get("/api/deployments", params={"search": "support-triage"}).json()["results"]
-    with run_visitor(chromium, embedded_site) as visitor:
-        visitor.sign_in()
-        page = visitor.go(f"/deployments/{rows[0]['id']}/execute")
-        expect(page.get_by_label("Customer")).to_have_value("Dana Whitfield")
-        is_accessible(page)
-        page.get_by_label("Message").press("Tab")
-        page.keyboard.press("Enter")
-        state_of(page, "completed")
-        expect(page.get_by_role("heading", name="Result")).to_be_visible()
-        expect(page.get_by_label("Decisions")).to_contain_text("The router chose Billing")
-        assert (block(page, "Triage"), block(page, "Diagnose")) == ("completed", "skipped")
-        is_accessible(page)
-        page.reload()
-        expect(page.get_by_role("heading", name="Result")).to_be_visible()
-        page.get_by_role("link", name="Open the execution").press("Enter")
-        expect(page.get_by_role("heading", name="Trace")).to_be_visible()
-        page.locator("summary", has_text="Dispatcher").press("Enter")
-        expect(page.get_by_text("You sort support messages.")).to_be_visible()
-        is_accessible(page)
 
 
 def test_form_and_json_are_one_value_and_nothing_of_it_is_lost(visitor: Visitor, api: SiteApi) -> None:
@@ -150,40 +112,6 @@ def test_what_is_typed_survives_a_network_that_is_lost(visitor: Visitor, api: Si
     expect(page.get_by_label("Text")).to_have_value("Typed before")
     page.get_by_role("button", name="Execute").click()
     state_of(page, "completed")
-
-
-def test_a_failed_execution_is_found_and_run_again_from_the_failure(
-    visitor: Visitor, api: SiteApi, scripted: Site
-) -> None:
-    deployed = deploy_chain(api, "openai:mock+found", "openai:breaks+found")
-    scripted.provider.script = lambda request: Reply(status=400) if request.model == "breaks+found" else None
-    assert deployed.call({"text": "Find me"}).status_code == 502
-    scripted.provider.script = None
-    assert deploy_chain(api, "offline:demo").call({"text": "Not me"}).status_code == 200
-    page = visitor.go("/executions")
-    page.get_by_label("Status").select_option("failed")
-    page.get_by_label("Deployment").select_option(deployed.id)
-    expect(page).to_have_url(re.compile("status=failed"))
-    slider = page.get_by_role("slider", name="Begin of the range")
-    slider.press("End")
-    is_accessible(page)
-    slider.press("Enter")
-    expect(page).to_have_url(re.compile("from=.*&to="))
-    expect(page.get_by_label("From", exact=True)).not_to_have_value("")
-    row = page.get_by_role("region", name="Executions").get_by_role("row").filter(has_text="failed")
-    expect(row).to_have_count(1)
-    page.reload()
-    expect(page.get_by_label("Status")).to_have_value("failed")
-    row.get_by_role("link").press("Enter")
-    expect(page.get_by_text("provider_error").first).to_be_visible()
-    page.get_by_role("button", name="Run again…").click()
-    expect(page.get_by_label("From where")).to_have_value("failed")
-    assert accessibility_problems(page) == []
-    page.get_by_role("button", name="Run again", exact=True).press("Enter")
-    expect(page.get_by_role("heading", name="What this re-run has otherwise")).to_be_visible(timeout=ENDED)
-    expect(page.locator("#execution-head .state")).to_have_text("completed", timeout=ENDED)
-    expect(page.get_by_text("A (1 call)")).to_be_visible()
-    is_accessible(page)
 
 
 def test_a_models_markup_is_never_more_than_text(visitor: Visitor, api: SiteApi, scripted: Site) -> None:
