@@ -1,15 +1,11 @@
 """The dialogs of a card in a browser: what closing them asks and keeps, what they lead to, and the way back."""
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import expect
 
-from deployments.tests.pages.board import find_card, open_dialog, shown
+from deployments.tests.pages.board import find_card, open_dialog, question, shown
 from deployments.tests.pages.executions import deploy_chain, state_of, wait_until
 from deployments.tests.site_api import Deployed, SiteApi
 from orchestration_site.tests.browser import Visitor, accessibility_problems
-
-
-def question(page: Page) -> Locator:
-    return page.get_by_role("alertdialog", name="Close without saving?")
 
 
 def test_a_dialog_asks_before_it_drops_what_was_typed_however_it_is_closed(
@@ -35,6 +31,8 @@ def test_a_dialog_asks_before_it_drops_what_was_typed_however_it_is_closed(
         page.keyboard.press("Escape")
         expect(question(page)).to_be_hidden()
         expect(calls).to_be_focused()
+    dialog.evaluate("(one) => one.requestClose()")  # as the gesture of a phone does
+    question(page).get_by_role("button", name="Keep editing").click()
     dialog.get_by_role("button", name="Cancel").click()
     assert accessibility_problems(page) == []
     question(page).get_by_role("button", name="Keep editing").click()
@@ -44,6 +42,16 @@ def test_a_dialog_asks_before_it_drops_what_was_typed_however_it_is_closed(
     expect(dialog).to_be_hidden()
     expect(find_card(page, deployed).get_by_role("button", name="Configure")).to_be_focused()
     assert shown(page_api, deployed)["limits"]["max_calls"] is None
+
+    page.keyboard.press("Enter")
+    dialog.get_by_role("tab", name="Keys").click()
+    dialog.get_by_label("Name").fill("Half typed")
+    page.keyboard.press("Escape")
+    question(page).get_by_role("button", name="Keep editing").click()
+    dialog.get_by_role("button", name="Make a key").click()
+    expect(dialog.locator("[data-made]")).to_contain_text("shown only now")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
 
 
 def test_the_deploy_dialog_asks_and_the_execute_dialog_keeps(visitor: Visitor, page_api: SiteApi) -> None:

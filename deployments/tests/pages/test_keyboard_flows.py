@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from deployments.tests.builders import chain_document
-from deployments.tests.pages.board import find_card, shown
+from deployments.tests.pages.board import find_card, question, shown
 from deployments.tests.pages.executions import ENDED, SCHEMA, SLOW, block, deploy_chain, is_accessible, state_of
 from deployments.tests.pages.keyboard import Keyboard
 from deployments.tests.site_api import Deployed, SiteApi
@@ -133,6 +133,12 @@ def test_a_failed_execution_is_found_and_run_again_from_the_failure(
     keys.press(page.get_by_role("button", name="Run again…"))
     expect(page.get_by_label("From where")).to_have_value("failed")
     assert accessibility_problems(page) == []
+    keys.reach(page.get_by_role("dialog").get_by_label("Text"))
+    for key in ("End", "x", "Escape"):
+        page.keyboard.press(key)
+    expect(question(page)).to_be_visible()
+    for key in ("Enter", "Backspace"):  # keep it, and have it as it was
+        page.keyboard.press(key)
     keys.press(page.get_by_role("button", name="Run again", exact=True))
     expect(page.get_by_role("heading", name="What this re-run has otherwise")).to_be_visible(timeout=ENDED)
     expect(page.locator("#execution-head .state")).to_have_text("completed", timeout=ENDED)
