@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Block } from "../types";
 import { twoBlocks } from "./builders";
 import { copy, fromText, paste, toText } from "./clipboard";
 import { edgesOf, endsOf, nextNodes } from "./flow";
@@ -93,8 +94,12 @@ test("a line between agents becomes a connection between agents, and is drawn as
 test("a design without places is laid out, and one that has some is left as it is", () => {
   const { design } = twoBlocks();
   const bare = { ...design, blocks: design.blocks.map(({ position: _, ...block }) => block) };
-  const [first, second] = laidOut(bare).blocks;
-  expect(second?.position?.x).toBeGreaterThan((first?.position?.x ?? 0) + BLOCK_WIDTH);
+  const third = { ...bare.blocks[1], id: "third" } as Block;
+  const back = { id: "back", source: "routing", target: "sequential" };
+  const circle = { ...bare, blocks: [...bare.blocks, third], connections: [...bare.connections, back] };
+  const [first, second, beside] = laidOut(circle).blocks.map(({ position }) => position);
+  expect(Math.abs((second?.x ?? 0) - (first?.x ?? 0))).toBeGreaterThan(BLOCK_WIDTH);
+  expect(beside?.y).not.toBe([first, second].find((place) => place?.x === beside?.x)?.y);
   expect(laidOut(design)).toBe(design);
 });
 
