@@ -121,7 +121,7 @@ def _end(block: Mapping[str, Any] | None, agent_id: str | None) -> str:
     """The block, and its agent where the connection is that agent's alone. Drafts may name what is not there."""
     if block is None:
         return ""
-    if agent_id is None:
+    if not agent_id:
         return _label(block)
     agent = _by_id(block.get("data", {}).get("agents")).get(agent_id, {})
     return f"{_label(block)} ({agent.get('name', agent_id)})"

@@ -1,7 +1,8 @@
 /** Dialogs: `data-opens="id"` opens one that is in the page, `data-closes` closes the one it is in.
  *
  * A dialog that comes from the server is asked for with htmx into `#dialogs`, and opens when it has come; closed, it is
- * taken out again. One that holds something typed asks first, however it is closed: see `unsaved.ts`. The browser itself gives the focus back to what had opened it; where a list was drawn anew, its id does.
+ * taken out again. One that holds something typed asks first, however it is closed: see `unsaved.ts`. The browser itself
+ * gives the focus back to what had opened it; where a list was drawn anew, its id does.
  */
 
 import { askToDrop, holdsUnsaved, requestClose } from "./unsaved";
@@ -16,7 +17,7 @@ export function setUpDialogs(): void {
   });
   // The key itself, since a browser lets a page refuse `cancel` only once before it closes the dialog all the same.
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !event.defaultPrevented) guard(event, topDialog());
+    if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) guard(event, topDialog());
   });
   document.addEventListener("cancel", (event) => guard(event, event.target), { capture: true });
   document.addEventListener("htmx:afterSettle", (event) => {
