@@ -60,5 +60,5 @@ function DraftDifferences({ version }: { version: number }) {
     const address = `/designs/${page.design_id}/versions/${version}/differences`;
     if (place.current) void htmx.ajax("get", address, { target: place.current });
   }, [page.design_id, version, revision]);
-  return <div ref={place} role="status" />;
+  return <div ref={place} role="status" className="small" />;
 }
