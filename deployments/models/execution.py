@@ -13,12 +13,13 @@ from deployments.models.deployment import Deployment
 from deployments.models.schedule import ScheduleConfig
 from designs.models import DesignVersion, OrchestrationDesign
 from rest.json_field import VerbatimJSONField
+from rest.searching import SearchMixin
 
 UNFINISHED_STATUSES = ("queued", "running")
 TERMINAL_STATUSES = ("completed", "failed", "cancelled", "skipped")
 
 
-class ExecutionLogQuerySet(TeamQuerySet):
+class ExecutionLogQuerySet(SearchMixin, TeamQuerySet):
     """Queries over executions."""
 
     def visible_to(self, principal: Principal) -> Self:
@@ -114,11 +115,12 @@ class ExecutionLog(TeamOwned):
         verbose_name = "execution"
         ordering = ["-created_at", "-id"]
         indexes = [
-            # The status is in these for the history's counts over time, which then read nothing but the index.
-            models.Index(fields=["deployment", "-created_at", "-id", "status"], name="execution_of_deployment"),
+            # For the history: newest first by what is seen and asked for. Status and team are in all of these, so that
+            # counting over time and looking how far a search goes read nothing but the index.
+            models.Index(fields=["deployment", "-created_at", "-id", "status", "team"], name="execution_by_deployment"),
             models.Index(fields=["team", "-created_at", "-id", "status"], name="execution_of_team"),
             models.Index(fields=["-created_at", "-id", "status"], name="execution_newest"),
-            models.Index(fields=["status"], name="execution_status"),
+            models.Index(fields=["status", "-created_at", "-id", "team"], name="execution_by_status"),
             models.Index(fields=["started_at"], name="execution_started"),
             models.Index(fields=["created_at"], name="execution_queued", condition=Q(status="queued")),
             models.Index(fields=["lease_expires_at"], name="execution_leased", condition=Q(status="running")),

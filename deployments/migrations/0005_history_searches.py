@@ -1,0 +1,31 @@
+"""Indexes that lead the history to what has a status, and let it read nothing but an index with a team's right to it."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('access', '0002_default_team'),
+        ('deployments', '0004_history_indexes'),
+        ('designs', '0002_account_kinds'),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name='executionlog',
+            index=models.Index(fields=['deployment', '-created_at', '-id', 'status', 'team'], name='execution_by_deployment'),
+        ),
+        migrations.AddIndex(
+            model_name='executionlog',
+            index=models.Index(fields=['status', '-created_at', '-id', 'team'], name='execution_by_status'),
+        ),
+        migrations.RemoveIndex(
+            model_name='executionlog',
+            name='execution_of_deployment',
+        ),
+        migrations.RemoveIndex(
+            model_name='executionlog',
+            name='execution_status',
+        ),
+    ]
