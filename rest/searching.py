@@ -18,7 +18,7 @@ class SearchMixin(_QuerySet):
     """
 
     PAGE_STEP = 20_000
-    COUNT_STEP = 50_000
+    COUNT_STEP = 30_000
     #: The rows that are looked at one by one; None where an index leads to what is asked for.
     searched: QuerySet[Any] | None = None
 
