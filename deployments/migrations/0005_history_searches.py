@@ -1,5 +1,9 @@
-"""Indexes that lead the history to what has a status, and let it read nothing but an index with a team's right to it."""
+"""Indexes that lead the history to what has a status, and let it read nothing but an index with a team's right to it.
 
+The team's own index goes: another begins with it.
+"""
+
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -20,6 +24,14 @@ class Migration(migrations.Migration):
             model_name='executionlog',
             index=models.Index(fields=['status', '-created_at', '-id', 'team'], name='execution_by_status'),
         ),
+        migrations.AddIndex(
+            model_name='executionlog',
+            index=models.Index(fields=['-created_at', '-id', 'status', 'team'], name='execution_by_time'),
+        ),
+        migrations.RemoveIndex(
+            model_name='executionlog',
+            name='execution_newest',
+        ),
         migrations.RemoveIndex(
             model_name='executionlog',
             name='execution_of_deployment',
@@ -27,5 +39,10 @@ class Migration(migrations.Migration):
         migrations.RemoveIndex(
             model_name='executionlog',
             name='execution_status',
+        ),
+        migrations.AlterField(
+            model_name='executionlog',
+            name='team',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='access.team'),
         ),
     ]

@@ -7,7 +7,7 @@ import uuid_utils.compat
 from django.db import models
 from django.db.models import F, Q
 
-from access.models import TeamOwned, TeamQuerySet
+from access.models import Team, TeamOwned, TeamQuerySet
 from access.principal import ALL, Principal
 from deployments.models.deployment import Deployment
 from deployments.models.schedule import ScheduleConfig
@@ -56,6 +56,8 @@ class ExecutionLog(TeamOwned):
         API = "api"
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
+    #: Without an index of its own, to be written with each change of a row: `execution_of_team` begins with it.
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+", db_index=False)
     deployment = models.ForeignKey(
         Deployment, on_delete=models.PROTECT, null=True, blank=True, related_name="executions", db_index=False
     )
@@ -119,7 +121,7 @@ class ExecutionLog(TeamOwned):
             # counting over time and looking how far a search goes read nothing but the index.
             models.Index(fields=["deployment", "-created_at", "-id", "status", "team"], name="execution_by_deployment"),
             models.Index(fields=["team", "-created_at", "-id", "status"], name="execution_of_team"),
-            models.Index(fields=["-created_at", "-id", "status"], name="execution_newest"),
+            models.Index(fields=["-created_at", "-id", "status", "team"], name="execution_by_time"),
             models.Index(fields=["status", "-created_at", "-id", "team"], name="execution_by_status"),
             models.Index(fields=["started_at"], name="execution_started"),
             models.Index(fields=["created_at"], name="execution_queued", condition=Q(status="queued")),
