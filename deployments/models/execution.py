@@ -56,7 +56,7 @@ class ExecutionLog(TeamOwned):
         API = "api"
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
-    #: Without an index of its own, to be written with each change of a row: `execution_of_team` begins with it.
+    #: Without an index of its own, to be written with each change of a row: `execution_by_team` begins with it.
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+", db_index=False)
     deployment = models.ForeignKey(
         Deployment, on_delete=models.PROTECT, null=True, blank=True, related_name="executions", db_index=False
@@ -117,12 +117,13 @@ class ExecutionLog(TeamOwned):
         verbose_name = "execution"
         ordering = ["-created_at", "-id"]
         indexes = [
-            # For the history: newest first by what is seen and asked for. Status and team are in all of these, so that
-            # counting over time and looking how far a search goes read nothing but the index.
-            models.Index(fields=["deployment", "-created_at", "-id", "status", "team"], name="execution_by_deployment"),
-            models.Index(fields=["team", "-created_at", "-id", "status"], name="execution_of_team"),
-            models.Index(fields=["-created_at", "-id", "status", "team"], name="execution_by_time"),
-            models.Index(fields=["status", "-created_at", "-id", "team"], name="execution_by_status"),
+            # The history is read backwards through these, by what is seen and asked for. Rows come with rising times:
+            # falling ones would leave every page of the index half empty. Status and team are in all of them, so that
+            # counting over time, and looking how far a search goes, read nothing but the index.
+            models.Index(fields=["deployment", "created_at", "id", "status", "team"], name="execution_by_deployment"),
+            models.Index(fields=["team", "created_at", "id", "status"], name="execution_by_team"),
+            models.Index(fields=["created_at", "id", "status", "team"], name="execution_by_time"),
+            models.Index(fields=["status", "created_at", "id", "team"], name="execution_by_status"),
             models.Index(fields=["started_at"], name="execution_started"),
             models.Index(fields=["created_at"], name="execution_queued", condition=Q(status="queued")),
             models.Index(fields=["lease_expires_at"], name="execution_leased", condition=Q(status="running")),
