@@ -13,12 +13,11 @@ else:
 class SearchMixin(_QuerySet):
     """For a QuerySet whose rows may have to be searched for one by one.
 
-    Whatever is asked, a page looks at no more than `PAGE_STEP` of them and a count at no more than `COUNT_STEP`: a
-    search for what is not there takes no longer than another, and goes on from where it has come to.
+    Whatever is asked, one page or one count looks at no more than `SEARCH_STEP` of them: a search for what is not there
+    takes no longer than another, and goes on from where it has come to.
     """
 
-    PAGE_STEP = 20_000
-    COUNT_STEP = 30_000
+    SEARCH_STEP = 20_000
     #: The rows that are looked at one by one; None where an index leads to what is asked for.
     searched: QuerySet[Any] | None = None
 
@@ -34,14 +33,14 @@ class SearchMixin(_QuerySet):
         return clone
 
 
-def end_of_step(queryset: QuerySet[Any], within: Q, *, counts: bool = False) -> Any | None:
+def end_of_step(queryset: QuerySet[Any], within: Q) -> Any | None:
     """The last row, with `created_at` and `pk` alone, that a search from the newest of `within` on looks at.
 
     None where it comes to the end, and where nothing has to be searched for.
     """
     if not isinstance(queryset, SearchMixin) or queryset.searched is None or queryset.query.is_empty():
         return None
-    length = queryset.COUNT_STEP if counts else queryset.PAGE_STEP
+    length = queryset.SEARCH_STEP
     rows = queryset.searched.filter(within).select_related(None).only("created_at").order_by("-created_at", "-pk")
     step = list(rows[length - 1 : length + 1])
     return step[0] if len(step) > 1 else None

@@ -88,7 +88,7 @@ def count_over_time(
     width = _width(start, end)
     first, last = int(start.timestamp()) // width, -(-int(max(end.timestamp(), start.timestamp() + 1)) // width)
     within = Q(created_at__gte=_instant(first * width), created_at__lt=_instant(last * width))
-    oldest = end_of_step(executions, within, counts=True)
+    oldest = end_of_step(executions, within)
     counted_to = None if oldest is None else oldest.created_at
     counts = _count(executions.filter(within), counted_to, width)
     bars = list(_bars(counts, range(first, last), width, counted_to))

@@ -84,7 +84,7 @@ def test_counts_read_nothing_but_an_index(lookers: dict[str, Client], deployment
 def test_how_far_a_step_goes_is_read_from_nothing_but_an_index(
     lookers: dict[str, Client], deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ExecutionLogQuerySet, "PAGE_STEP", 100)
+    monkeypatch.setattr(ExecutionLogQuerySet, "SEARCH_STEP", 100)
     search = "/executions?part=found&search=nothing"
     more = (f"&deployment={deployment.id}", "&status=completed", "&to=2026-02-01T00:00:00Z", f"&cursor={CURSOR}")
     for asked, (end_of_step, page) in plans_of(lookers, search, *(search + query for query in more)):

@@ -34,8 +34,7 @@ def deployment(db: None) -> Deployment:
 
 @pytest.fixture
 def short_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ExecutionLogQuerySet, "PAGE_STEP", STEP)
-    monkeypatch.setattr(ExecutionLogQuerySet, "COUNT_STEP", STEP)
+    monkeypatch.setattr(ExecutionLogQuerySet, "SEARCH_STEP", STEP)
 
 
 def make_ended(deployment: Deployment, *, hours_ago: float = 0, **fields: object) -> ExecutionLog:
