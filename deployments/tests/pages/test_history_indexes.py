@@ -48,13 +48,18 @@ def _row(deployment: Deployment, number: int) -> ExecutionLog:
         deployment=deployment,
         design_id=deployment.design_id,
         version_id=deployment.version_id,
-        status="failed" if number % 23 == 0 else "completed",
+        status=_status(number),
         trigger_type="api",
         triggered_by="key:shop",
         input_data={"text": "word " * 200},
         created_at=NOON - timedelta(minutes=number),
         completed_at=NOON,
     )
+
+
+def _status(number: int) -> str:
+    """A twentieth fails, and only the oldest were cancelled."""
+    return "cancelled" if number > ROWS - 20 else "failed" if number % 23 == 0 else "completed"
 
 
 def plans_of(lookers: dict[str, Client], *addresses: str) -> Iterator[tuple[str, list[str]]]:
@@ -102,3 +107,8 @@ def test_pages_are_read_in_the_order_of_an_index(lookers: dict[str, Client], dep
         assert "Seq Scan on deployments_executionlog" not in plan, asked
         assert "TEMP B-TREE FOR ORDER BY" not in plan, asked
         assert "->  Sort" not in plan, asked
+
+
+def test_what_has_a_status_is_found_however_long_ago(lookers: dict[str, Client], deployment: Deployment) -> None:
+    for asked, (plan,) in plans_of(lookers, "/executions?part=found&status=cancelled"):
+        assert " execution_by_status" in plan, asked

@@ -101,6 +101,15 @@ def test_a_search_that_is_followed_finds_each_once_and_in_order(
 
 
 @pytest.mark.usefixtures("short_steps")
+def test_of_many_at_one_instant_none_is_left_out_and_none_comes_twice(reader: Client, deployment: Deployment) -> None:
+    """A step may end between them."""
+    made = [str(make_ended(deployment, error="503").id) for _ in range(12)]
+    for pages in (follow_pages(reader, "search=503"), follow_api("search=503")):
+        assert [found for page in pages for found in page] == sorted(made, reverse=True)
+        assert [len(page) for page in pages] == [5, 5, 2]
+
+
+@pytest.mark.usefixtures("short_steps")
 def test_versions_and_designs_are_searched_for_too(reader: Client, deployment: Deployment) -> None:
     other = make_deployment("other", version=make_version())
     other.version.number = 7
