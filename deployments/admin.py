@@ -13,8 +13,9 @@ from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
 from deployments.admin_schedules import ScheduleInline
 from deployments.deploying import DeploymentChanges, DeploymentGone, update_deployment
+from deployments.executions.admission import LimitReached
 from deployments.executions.lifecycle import request_cancel
-from deployments.executions.start import ConcurrencyLimitReached, start_execution
+from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
@@ -145,8 +146,8 @@ def _run_now(deployment: Deployment, *, by: str) -> str | None:
             trigger_type="manual",
             triggered_by=by,
         )
-    except ConcurrencyLimitReached as full:
-        return str(full)
+    except LimitReached as reached:
+        return f"{reached} Try again in {reached.retry_after} s."
     return None
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from access.models import Team
 from access.principal import ALL, Principal
 from deployments import key_use
-from deployments.keys import VERBS_OF_SCOPE, Scope, make_key, principal_of_key, revoke_key
+from deployments.keys import VERBS_OF_SCOPE, KeyPrincipal, Scope, make_key, principal_of_key, revoke_key
 from deployments.models import ApiKey, Deployment
 from deployments.tests.builders import make_deployment
 
@@ -43,7 +43,7 @@ def test_a_key_has_256_bits_and_only_its_hash_is_stored() -> None:
 
 def test_a_key_is_its_team_its_verbs_and_its_label() -> None:
     key, plaintext = make("execute", "read")
-    assert principal_of(plaintext) == Principal(
+    assert principal_of(plaintext) == KeyPrincipal(
         team_id=Team.default().pk,
         team_ids=frozenset({Team.default().pk}),
         verbs=frozenset({"execute", "view"}),
