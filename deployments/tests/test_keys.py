@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -173,3 +174,26 @@ def _written() -> None:
 
 def _last_used(key: ApiKey) -> object:
     return ApiKey.objects.values_list("last_used_at", flat=True).get(id=key.id)
+
+
+class TestLimitsByCommand:
+    def test_a_key_is_made_with_its_limits(self) -> None:
+        words = ["--rate-count=5", "--rate-seconds=60", "--daily-max-cost-usd=0.25", "--daily-max-executions=100"]
+        call_command("create_key", "crm", *words, stdout=StringIO(), stderr=StringIO())
+        key = ApiKey.objects.get()
+        assert (key.rate_count, key.rate_seconds, key.daily_max_cost_usd) == (5, 60, Decimal("0.25"))
+        assert (key.daily_max_executions, key.max_concurrent, key.daily_max_tokens) == (100, None, None)
+
+    @pytest.mark.parametrize(
+        ("words", "complaint"),
+        [
+            (["--rate-count=5"], "both rate_count and rate_seconds"),
+            (["--daily-max-tokens=some"], "--daily-max-tokens: A valid integer"),
+            (["--max-concurrent=0"], "--max-concurrent: Ensure this value is greater"),
+            (["--daily-max-cost-usd=-1"], "--daily-max-cost-usd: "),
+        ],
+    )
+    def test_limits_that_are_none_make_no_key(self, words: list[str], complaint: str) -> None:
+        with pytest.raises(CommandError, match=complaint):
+            call_command("create_key", "crm", *words, stdout=StringIO(), stderr=StringIO())
+        assert not ApiKey.objects.exists()
