@@ -16,6 +16,8 @@ import { make } from "./make";
 import { notify } from "./notices";
 
 const UNFINISHED = "A field holds something that is no value yet. Correct what is marked, then save.";
+/** Limits that are sent as they are typed. */
+const TEXTS = new Set(["when_full", "max_cost_usd", "daily_max_cost_usd"]);
 
 class ConfigureForm extends HTMLElement {
   #etag = "";
@@ -179,7 +181,7 @@ class ConfigureForm extends HTMLElement {
 function limitOf(control: Control, before: Json): Json {
   if (control.value === String(before ?? "")) return before;
   if (control.value === "") return null;
-  return control.name === "when_full" || control.name === "max_cost_usd" ? control.value : Number(control.value);
+  return TEXTS.has(control.name) ? control.value : Number(control.value);
 }
 
 customElements.define("configure-form", ConfigureForm);
