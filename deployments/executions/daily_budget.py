@@ -65,6 +65,9 @@ class DailyBudget:
             raise TypeError("Only what was reserved here can be settled here.")
         try:
             await in_database_thread(daily_use.settle, self._charged, reserved.day, reserved, used)
+        except asyncio.CancelledError:
+            self._is_unsettled = True  # the thread may not even have begun
+            raise
         except ChargeLost:
             log.info("Execution %s is another worker's; what it used is taken from its journal.", self._execution)
         except DATABASE_OUTAGES as error:

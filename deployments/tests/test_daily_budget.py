@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from access.models import Team
@@ -278,6 +279,47 @@ class TestLostWorkers:
         ExecutionLog.objects.update(status="failed", completed_at=timezone.now(), attempt=1)
         eventually(lambda: not DailyCharge.objects.exists())
         assert used(deployment) == (0, 0)
+
+
+class TestOutages:
+    """The database is away for a moment; whether a commit was made before it went, nobody knows."""
+
+    def test_a_reservation_is_asked_for_again_and_counted_once(
+        self, worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deployment = deploy(daily_max_tokens=10_000)
+        fail_once(monkeypatch, "reserve")
+        execution = start(deployment)
+        run(worker, execution)
+        assert (execution.status, provider.counters.requests) == ("completed", 1)
+        eventually(lambda: not DailyCharge.objects.exists())
+        assert used(deployment) == (50, 0)
+
+    def test_what_could_not_be_settled_is_settled_by_the_journal(
+        self, worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        deployment = deploy(daily_max_tokens=10_000)
+        fail_once(monkeypatch, "settle")
+        execution = start(deployment)
+        run(worker, execution)
+        assert execution.status == "completed"
+        eventually(lambda: not DailyCharge.objects.exists())
+        assert used(deployment) == (50, 0)
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A reservation is made, and the connection breaks before it can say so; a settlement is not even made."""
+    do, outages = getattr(daily_use, step), iter([OperationalError("The server closed the connection.")])
+
+    def break_off(*args: Any) -> Any:
+        outage = next(outages, None)
+        if outage is None:
+            return do(*args)
+        if step == "reserve":
+            do(*args)
+        raise outage
+
+    monkeypatch.setattr(daily_use, step, break_off)
 
 
 class TestMidnight:
