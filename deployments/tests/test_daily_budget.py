@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from access.models import Team
 from deployments.days import day_of
-from deployments.executions import daily_budget, daily_use
+from deployments.executions import daily_use
+from deployments.executions import run as run_module
 from deployments.executions.daily_use import Charged, ChargeLost, Owner, settle_ended
 from deployments.executions.start import start_execution
 from deployments.executions.worker import Worker
@@ -197,7 +198,7 @@ class TestSettling:
     def test_without_a_budget_nobody_is_asked(
         self, worker: Worker, provider: MockProvider, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(daily_budget, "DailyBudget", None)
+        monkeypatch.setattr(run_module, "DailyBudget", None)
         execution = start(deploy(), key=key_with(rate_count=5, rate_seconds=60))
         run(worker, execution)
         assert execution.status == "completed"
@@ -236,7 +237,7 @@ class TestLostWorkers:
             daily_use.settle(lost, TODAY, Amount(1, 1_500), Amount(1, 20))
         assert used(deployment) == (1_550, 0)
 
-    def test_a_worker_that_was_taken_for_dead_reserves_nothing(self) -> None:
+    def test_a_worker_that_was_taken_for_dead_neither_reserves_nor_settles(self) -> None:
         deployment = deploy(daily_max_tokens=10_000)
         execution = make_queued(deployment)
         old = charge(execution, 100)
@@ -244,6 +245,8 @@ class TestLostWorkers:
         assert used(deployment) == (0, 0)
         with pytest.raises(ChargeLost):
             daily_use.reserve(old, Amount(1, 100))
+        with pytest.raises(ChargeLost):
+            daily_use.settle(old, TODAY, Amount(1, 100), Amount(1, 20))
         assert used(deployment) == (0, 0)
 
     def test_taking_over_twice_forgets_nothing(self) -> None:
