@@ -9,6 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('access', '0002_default_team'),
         ('deployments', '0004_history_indexes'),
+        ('designs', '0002_account_kinds'),
     ]
 
     operations = [
@@ -49,6 +50,10 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'rate window',
             },
+        ),
+        migrations.RemoveConstraint(
+            model_name='deployment',
+            name='deployment_rate_complete',
         ),
         migrations.AddField(
             model_name='apikey',
@@ -97,7 +102,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='apikey',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rate_count__isnull', True), ('rate_seconds__isnull', True)), models.Q(('rate_count__gt', 0), ('rate_seconds__gt', 0)), _connector='OR'), name='key_rate_complete', violation_error_message='A rate needs both the number of calls and the seconds.'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rate_count__isnull', True), ('rate_seconds__isnull', True)), models.Q(('rate_count__gt', 0), ('rate_count__isnull', False), ('rate_seconds__gt', 0), ('rate_seconds__isnull', False)), _connector='OR'), name='key_rate_complete', violation_error_message='A rate needs both the number of calls and the seconds.'),
+        ),
+        migrations.AddConstraint(
+            model_name='deployment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rate_count__isnull', True), ('rate_seconds__isnull', True)), models.Q(('rate_count__gt', 0), ('rate_count__isnull', False), ('rate_seconds__gt', 0), ('rate_seconds__isnull', False)), _connector='OR'), name='deployment_rate_complete'),
         ),
         migrations.AddConstraint(
             model_name='dailyuse',

@@ -44,8 +44,9 @@ class ApiKey(TeamOwned):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.CheckConstraint(
+                # What is compared with null is not false, and a constraint refuses only what is.
                 condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
-                | Q(rate_count__gt=0, rate_seconds__gt=0),
+                | Q(rate_count__isnull=False, rate_seconds__isnull=False, rate_count__gt=0, rate_seconds__gt=0),
                 name="key_rate_complete",
                 violation_error_message="A rate needs both the number of calls and the seconds.",
             ),

@@ -92,8 +92,9 @@ class Deployment(TeamOwned):
                 condition=Q(endpoint_path__startswith=ENDPOINT_PREFIX), name="deployment_endpoint_canonical"
             ),
             models.CheckConstraint(
+                # What is compared with null is not false, and a constraint refuses only what is.
                 condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
-                | Q(rate_count__gt=0, rate_seconds__gt=0),
+                | Q(rate_count__isnull=False, rate_seconds__isnull=False, rate_count__gt=0, rate_seconds__gt=0),
                 name="deployment_rate_complete",
             ),
         ]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import IntegrityError, connection, connections
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -22,7 +22,7 @@ from deployments.executions.admission import (
 from deployments.executions.start import Idempotency, Started, start_execution
 from deployments.keys import make_key
 from deployments.limits import CallingKey, InvalidLimits, KeyLimits
-from deployments.models import DailyUse, Deployment, ExecutionLog, RateWindow
+from deployments.models import ApiKey, DailyUse, Deployment, ExecutionLog, RateWindow
 from deployments.scheduling.firing import fire_due
 from deployments.tests.builders import make_deployment, make_schedule
 
@@ -201,6 +201,14 @@ class TestKeys:
         with pytest.raises(InvalidLimits) as refused:
             key_with(rate_count=5)
         assert [problem.pointer for problem in refused.value.problems] == ["/rate_seconds"]
+
+
+@pytest.mark.parametrize("half", [{"rate_count": 5}, {"rate_seconds": 5}, {"rate_count": 0, "rate_seconds": 5}])
+def test_the_database_refuses_half_a_rate(half: dict[str, int]) -> None:
+    deployment, key = make_deployment(), key_with()
+    for rows in (Deployment.objects.filter(id=deployment.id), ApiKey.objects.filter(id=key.id)):
+        with pytest.raises(IntegrityError):
+            rows.update(**half)
 
 
 class TestCosts:
