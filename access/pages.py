@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.views.generic import TemplateView
 
+from access.origin import note_caller
 from access.principal import Principal, Verb
 from access.principal_of import principal_of
 
@@ -36,6 +37,7 @@ class Page(AccessMixin, TemplateView):
             return self._send_to_sign_in(request)
         if not self.principal.may(*self.verbs):
             raise PermissionDenied(f"This page needs the right to {' or '.join(self.verbs)}.")
+        note_caller(self.principal)
         show: Callable[..., HttpResponseBase] = super().dispatch
         return show(request, *args, **kwargs)
 

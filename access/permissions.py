@@ -7,6 +7,7 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from access.origin import note_caller
 from access.principal import Principal, Verb
 
 
@@ -30,6 +31,7 @@ class HasVerb(BasePermission):
         principal = request.auth
         if not isinstance(principal, Principal):
             return False
+        note_caller(principal)
         verbs = _required_verbs(request, view)
         if verbs is None or principal.may(*verbs):
             return True

@@ -4,13 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin import ModelAdmin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import ValidationError
 
+from access.audited_admin import AuditedAdmin
 from access.read_only_admin import ReadOnlyAdmin
 from designs.api.serializers import PricesField, moves_key
 from designs.base_urls import problem_with_base_url
@@ -121,7 +121,7 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+class ProviderAccountAdmin(AuditedAdmin):
     """Accounts at model providers."""
 
     form = ProviderAccountForm

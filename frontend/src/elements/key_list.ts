@@ -7,6 +7,7 @@ import { type Control, placeProblems, setError } from "./fields";
 import { make } from "./make";
 import { type KeyLimits, makeKey, type NewKey } from "./new_key";
 import { notify } from "./notices";
+import { guardUnsaved } from "./unsaved";
 
 class KeyList extends HTMLElement {
   connectedCallback(): void {
@@ -15,6 +16,7 @@ class KeyList extends HTMLElement {
       if (button?.matches("[data-make-key]")) void this.#press(button);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
+    guardUnsaved(this, () => this.#typed.some((control) => control.value !== control.defaultValue));
     // Enter in one of the fields would save the whole form.
     this.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.target as Element).matches("[data-name], [data-key-limit]")) return;
@@ -29,6 +31,11 @@ class KeyList extends HTMLElement {
 
   get #limits(): HTMLInputElement[] {
     return [...this.querySelectorAll<HTMLInputElement>("[data-key-limit]")];
+  }
+
+  /** What is typed of a new key. */
+  get #typed(): HTMLInputElement[] {
+    return [...(this.#name ? [this.#name] : []), ...this.#limits];
   }
 
   /** The fields of a new key, by the pointers under which the API names them. */
@@ -72,6 +79,7 @@ class KeyList extends HTMLElement {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
     this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits()));
+    for (const control of this.#typed) control.defaultValue = control.value;
   }
 
   #typedLimits(): KeyLimits {
