@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.db.models import F
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -52,13 +51,12 @@ CancelAnswer = inline_serializer(
 def executions_shown(principal: Principal) -> ExecutionLogQuerySet:
     """What the caller may see, as lists show it: with the version's number, without what is large."""
     executions: ExecutionLogQuerySet = ExecutionLog.objects.visible_to(principal).without_payloads()
-    shown: ExecutionLogQuerySet = executions.annotate(version_number=F("version__number"))
-    return shown
+    return executions.select_related("version").defer("version__document")
 
 
 def answer_detail(executions: ExecutionLogQuerySet, execution_id: UUID | str) -> Response:
     """One of these executions with its payloads and its trace. Raises the 404."""
-    execution = get_object_or_404(executions.defer(None), id=execution_id)
+    execution = get_object_or_404(executions.defer(None).defer("version__document"), id=execution_id)
     events = [event_message(row) for row in ExecutionEvent.objects.filter(execution=execution).order_by("seq")]
     return Response(ExecutionDetail(execution, context={"events": events}).data)
 

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0002_default_team'),
-        ('deployments', '0004_history_indexes'),
+        ('deployments', '0005_history_searches'),
         ('designs', '0002_account_kinds'),
     ]
 
