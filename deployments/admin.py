@@ -13,10 +13,12 @@ from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
 from deployments.admin_schedules import ScheduleInline
 from deployments.deploying import DeploymentChanges, DeploymentGone, update_deployment
+from deployments.executions.admission import LimitReached
 from deployments.executions.lifecycle import request_cancel
-from deployments.executions.start import ConcurrencyLimitReached, start_execution
+from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
+from deployments.limits import KEY_LIMIT_FIELDS
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
 from executor.json_schema import validate_instance
 
@@ -61,6 +63,8 @@ class DeploymentAdmin(MadeElsewhereAdmin):
         "max_calls",
         "max_tokens",
         "max_cost_usd",
+        "daily_max_tokens",
+        "daily_max_cost_usd",
         "execution_count",
         "last_execution_at",
         "revision",
@@ -145,8 +149,8 @@ def _run_now(deployment: Deployment, *, by: str) -> str | None:
             trigger_type="manual",
             triggered_by=by,
         )
-    except ConcurrencyLimitReached as full:
-        return str(full)
+    except LimitReached as reached:
+        return f"{reached} Try again in {reached.retry_after} s."
     return None
 
 
@@ -324,8 +328,10 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
         "expires_at",
         "revoked_at",
         "last_used_at",
+        *KEY_LIMIT_FIELDS,
     ]
-    readonly_fields = fields[1:7] + fields[8:]  # type: ignore[assignment] # as above
+    readonly_fields = ["prefix", "team", "scopes_text", "for_deployments", "created_by", "created_at"]
+    readonly_fields += ["revoked_at", "last_used_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         return super().get_queryset(request).prefetch_related("deployments")

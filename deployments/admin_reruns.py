@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from deployments.admin_links import admin_link
+from deployments.executions.admission import LimitReached
 from deployments.executions.rerunning import RerunRefused, rerun_execution
 from deployments.executions.reused import ParentGone
-from deployments.executions.start import ConcurrencyLimitReached
 from deployments.models import ExecutionLog
 from executor.errors import CannotRerun
 from executor.reuse import FAILED, START
@@ -34,7 +34,7 @@ def _rerun(shown: "ModelAdmin[Any]", request: HttpRequest, executions: QuerySet[
         by = f"user:{request.user.get_username()}"
         try:
             started = rerun_execution(parent_id=execution_id, start_from=start_from, by=by)
-        except (RerunRefused, CannotRerun, ConcurrencyLimitReached, ParentGone) as refused:
+        except (RerunRefused, CannotRerun, LimitReached, ParentGone) as refused:
             shown.message_user(request, f"{execution_id}: {refused}", messages.ERROR)
         else:
             sentence = format_html("{} runs again as {}.", execution_id, admin_link(started.execution))

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, get_args
 from uuid import UUID
@@ -18,6 +19,7 @@ from django.utils import timezone
 
 from access.audit import Action, record_action
 from access.principal import ALL, Principal, Verb
+from deployments.limits import CallingKey, KeyLimits
 from deployments.models import ApiKey, Deployment
 from deployments.prepared_statements import PreparedRead
 
@@ -37,6 +39,20 @@ _MARK = "ok"
 _BY_PREFIX = PreparedRead(ApiKey, lambda slot: ApiKey.objects.filter(prefix=slot("prefix")))
 
 
+@dataclass(frozen=True)
+class KeyPrincipal(Principal):
+    """Whoever asks with an API key, and what that one allows."""
+
+    limits: KeyLimits = field(default_factory=KeyLimits)
+
+
+def calling_key(principal: Principal) -> CallingKey | None:
+    """The key that the caller has asked with; None for a session."""
+    if principal.key_id is None or not isinstance(principal, KeyPrincipal):
+        return None
+    return CallingKey(principal.key_id, principal.limits)
+
+
 def make_key(
     *,
     name: str,
@@ -45,11 +61,15 @@ def make_key(
     deployments: Collection[Deployment] | None = None,
     expires_at: datetime | None = None,
     created_by: str = "",
+    limits: KeyLimits | None = None,
 ) -> tuple[ApiKey, str]:
     """The new row and the key itself, which nobody can read again. `deployments` None means all of the team's.
 
-    Raises `ValueError` for a scope that does not exist, for none, and for an empty collection of deployments.
+    Raises `ValueError` for a scope that does not exist, for none, and for an empty collection of deployments, and
+    `InvalidLimits`.
     """
+    limits = limits or KeyLimits()
+    limits.check()
     if not scopes or not set(scopes) <= set(SCOPES):
         raise ValueError(f"A key has at least one of the scopes {', '.join(SCOPES)}.")
     if deployments is not None and not deployments:
@@ -66,10 +86,12 @@ def make_key(
             all_deployments=deployments is None,
             created_by=created_by,
             expires_at=expires_at,
+            **vars(limits),
         )
         if deployments is not None:
             key.deployments.set(deployments)
-        _record("key.made", key, created_by, {"scopes": key.scopes, "expires_at": expires_at} | _for_which(deployments))
+        told = {"scopes": key.scopes, "expires_at": expires_at, "limits": _set_ones(limits)}
+        _record("key.made", key, created_by, told | _for_which(deployments))
     return key, plaintext
 
 
@@ -85,6 +107,10 @@ def _record(action: Action, key: ApiKey, by: str, details: Mapping[str, Any]) ->
     """Of the transaction that does it. The prefix tells keys of one name apart, and opens nothing."""
     label = f"{key.name} ({key.prefix}…)"
     record_action(action, by=by, team_id=key.team_id, on=("key", key.id), label=label, details=details)
+
+
+def _set_ones(limits: KeyLimits) -> dict[str, Any]:
+    return {name: value for name, value in vars(limits).items() if value is not None}
 
 
 def _for_which(deployments: Collection[Deployment] | None) -> dict[str, Any]:
@@ -118,14 +144,15 @@ def principals_of_keys(key_ids: Collection[UUID]) -> dict[UUID, Principal]:
     return {key.id: _principal(key, deployments.get(key.id, frozenset())) for key in keys}
 
 
-def _principal(key: ApiKey, deployments: frozenset[UUID]) -> Principal:
-    return Principal(
+def _principal(key: ApiKey, deployments: frozenset[UUID]) -> KeyPrincipal:
+    return KeyPrincipal(
         team_id=key.team_id,
         team_ids=frozenset({key.team_id}),
         verbs=verbs_of(key.scopes),
         deployment_ids=ALL if key.all_deployments else deployments,
         label=f"key:{key.name}",
         key_id=key.id,
+        limits=KeyLimits.of(key),
     )
 
 

@@ -1,10 +1,11 @@
-"""What a deployment allows: the fields that clients set, whole or one by one. Null means the site's default."""
+"""What a deployment or an API key allows: the fields that clients set, whole or one by one."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+from uuid import UUID
 
-from deployments.models import Deployment
+from deployments.models import ApiKey, Deployment
 from executor.errors import Problem
 
 
@@ -18,7 +19,10 @@ class InvalidLimits(ValueError):
 
 @dataclass(frozen=True)
 class LimitFields:
-    """The limits of a deployment. A rate is `rate_count` calls in `rate_seconds`."""
+    """The limits of a deployment; None means the site's default, or none.
+
+    A rate is `rate_count` calls in `rate_seconds`. The daily ones are of all executions of a day (UTC) together.
+    """
 
     rate_count: int | None = None
     rate_seconds: int | None = None
@@ -28,6 +32,8 @@ class LimitFields:
     max_calls: int | None = None
     max_tokens: int | None = None
     max_cost_usd: Decimal | None = None
+    daily_max_tokens: int | None = None
+    daily_max_cost_usd: Decimal | None = None
 
     @classmethod
     def of(cls, deployment: Deployment) -> "LimitFields":
@@ -35,11 +41,48 @@ class LimitFields:
 
     def put_on(self, deployment: Deployment) -> None:
         """Set the columns; the caller saves `LIMIT_FIELDS`. Raises `InvalidLimits`."""
-        if (self.rate_count is None) != (self.rate_seconds is None):
-            missing = "/rate_seconds" if self.rate_seconds is None else "/rate_count"
-            raise InvalidLimits([Problem(missing, "required", "A rate needs both rate_count and rate_seconds.")])
+        _check_rate(self.rate_count, self.rate_seconds)
         for name in LIMIT_FIELDS:
             setattr(deployment, name, getattr(self, name))
 
 
+@dataclass(frozen=True)
+class KeyLimits:
+    """The limits of an API key, over all that it opens; None means none. A day is one of UTC."""
+
+    rate_count: int | None = None
+    rate_seconds: int | None = None
+    max_concurrent: int | None = None
+    daily_max_executions: int | None = None
+    daily_max_tokens: int | None = None
+    daily_max_cost_usd: Decimal | None = None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "KeyLimits":
+        return cls(**{name: getattr(key, name) for name in KEY_LIMIT_FIELDS})
+
+    def check(self) -> None:
+        """Raises `InvalidLimits`."""
+        _check_rate(self.rate_count, self.rate_seconds)
+
+    @property
+    def has_daily_budget(self) -> bool:
+        return self.daily_max_tokens is not None or self.daily_max_cost_usd is not None
+
+
+@dataclass(frozen=True)
+class CallingKey:
+    """The API key that asks for an execution, and what it allows."""
+
+    id: UUID
+    limits: KeyLimits
+
+
 LIMIT_FIELDS = tuple(LimitFields.__dataclass_fields__)
+KEY_LIMIT_FIELDS = tuple(KeyLimits.__dataclass_fields__)
+
+
+def _check_rate(count: int | None, seconds: int | None) -> None:
+    if (count is None) != (seconds is None):
+        missing = "/rate_seconds" if seconds is None else "/rate_count"
+        raise InvalidLimits([Problem(missing, "required", "A rate needs both rate_count and rate_seconds.")])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from executor.clock import Clock
-from executor.errors import AgentCallFailed, BlockFailed, CeilingReached, JournalClosed
+from executor.errors import AgentCallFailed, BlockFailed, Ceiling, CeilingReached, JournalClosed
 from executor.events import Event, EventType
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
@@ -30,6 +30,8 @@ class BlockEnd:
 
 
 AnyRun = BlockRun[Any]
+#: The codes of failures; of a ceiling that is not among them it is `budget_exceeded`.
+CODES_OF_CEILINGS: dict[Ceiling, str] = {"timeout": "timeout", "daily_budget": "daily_budget_exceeded"}
 SKIPPED = BlockEnd(BlockResult("skipped"))
 
 
@@ -151,7 +153,7 @@ def _failure_from(block: Block, error: BaseException) -> ExecutionFailure:
         case AgentCallFailed() | BlockFailed():
             code, agent = error.code, error.agent
         case CeilingReached():
-            code = "timeout" if error.reason == "timeout" else "budget_exceeded"
+            code = CODES_OF_CEILINGS.get(error.reason, "budget_exceeded")
         case _:
             log.error("Block %r failed inside its pattern %r", block.id, block.type, exc_info=error)
             message = f"Block {block.label!r} failed inside the engine; the log has the details."

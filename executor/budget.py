@@ -36,8 +36,14 @@ class Limits:
 class Budget(Protocol):
     """Counts what an execution uses against what it may use."""
 
-    async def reserve(self, amount: Amount) -> None:
-        """Set the amount aside. Raises `CeilingReached` (and sets nothing aside) when it does not fit."""
+    async def restore(self, used: Amount) -> None:
+        """Take in what earlier attempts of the execution have used, reservations without an outcome included."""
+
+    async def reserve(self, amount: Amount) -> Amount:
+        """Set the amount aside, and return what `settle` is to be told of.
+
+        Raises `CeilingReached` (and sets nothing aside) when it does not fit.
+        """
 
     async def settle(self, reserved: Amount, used: Amount) -> None:
         """Replace a reservation by what was really used, which may be more or less than it."""
@@ -50,7 +56,10 @@ class ExecutionBudget:
         self.limits = limits
         self.used = Amount()
 
-    async def reserve(self, amount: Amount) -> None:
+    async def restore(self, used: Amount) -> None:
+        await self.settle(Amount(), used)
+
+    async def reserve(self, amount: Amount) -> Amount:
         total = self.used.plus(amount)
         limits = self.limits
         if limits.max_calls is not None and total.calls > limits.max_calls:
@@ -64,6 +73,7 @@ class ExecutionBudget:
         if limits.max_cost is not None:
             self._check_cost(amount, total, limits.max_cost)
         self.used = total
+        return amount
 
     async def settle(self, reserved: Amount, used: Amount) -> None:
         self.used = Amount(
@@ -83,3 +93,27 @@ class ExecutionBudget:
                 f" {max_cost} USD are left.",
                 reason="budget",
             )
+
+
+class SharedBudget:
+    """An execution's own budget, and one that it shares with others: what one of them refuses, neither sets aside."""
+
+    def __init__(self, own: Budget, shared: Budget) -> None:
+        self._own = own
+        self._shared = shared
+
+    async def restore(self, used: Amount) -> None:
+        await self._own.restore(used)
+        await self._shared.restore(used)
+
+    async def reserve(self, amount: Amount) -> Amount:
+        own = await self._own.reserve(amount)
+        try:
+            return await self._shared.reserve(amount)
+        except BaseException:
+            await self._own.settle(own, Amount())
+            raise
+
+    async def settle(self, reserved: Amount, used: Amount) -> None:
+        await self._own.settle(reserved, used)
+        await self._shared.settle(reserved, used)

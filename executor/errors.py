@@ -7,7 +7,7 @@ from typing import Literal
 #: Problems that an error's message shows; its `problems` hold them all.
 SUMMED_UP = 5
 
-Ceiling = Literal["max_rounds", "max_calls", "budget", "timeout"]
+Ceiling = Literal["max_rounds", "max_calls", "budget", "daily_budget", "timeout"]
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class MultiAgentOrchestrator:
 
     async def restore(self) -> None:
         """Charge the budget with what earlier attempts have used; an outcome nobody knows counts as its reservation."""
-        await self._budget.settle(Amount(), amount_used(self._journal.earlier_calls()))
+        await self._budget.restore(amount_used(self._journal.earlier_calls()))
 
     async def call(self, call: AgentCall) -> Step:
         """Make the call, or return what is recorded of it.

@@ -11,8 +11,9 @@ from executor.usage import Usage
 class ExecutionFailure:
     """Why an execution failed.
 
-    `code` is stable (`provider_error`, `invalid_output`, `budget_exceeded`, `timeout`, `block_failed`,
-    `internal_error`); `message` is a sentence that names the block; `agent` is a name; `cause` is what the block said.
+    `code` is stable (`provider_error`, `invalid_output`, `budget_exceeded`, `daily_budget_exceeded`, `timeout`,
+    `block_failed`, `internal_error`); `message` is a sentence that names the block; `agent` is a name; `cause` is what
+    the block said.
     """
 
     code: str

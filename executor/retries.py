@@ -7,7 +7,7 @@ from hashlib import sha256
 from executor.budget import Amount, Budget
 from executor.checkpoint import Checkpoint, cost_of, retrying_payload, started_payload
 from executor.clock import Clock
-from executor.errors import CeilingReached, UnknownModel
+from executor.errors import CeilingReached, JournalClosed, UnknownModel
 from executor.events import Delta, DeltaSink, Event, EventType
 from executor.journal import Journal
 from executor.json_types import JsonObject
@@ -129,14 +129,17 @@ class Requests:
     async def _reserve(self, series: _Series, price: Price | None) -> Amount:
         """Set the next request's use aside, announce it, and wait until its turn has come and its event is durable."""
         self._check_deadline(series)
-        reserved = series.checkpoint.reservation(price)
-        await self._budget.reserve(reserved)
+        reserved = await self._budget.reserve(series.checkpoint.reservation(price))
         if series.failure is None:
             self._append("agent.started", series, started_payload(series.checkpoint, series.model, reserved))
         else:
             self._append("agent.retrying", series, _retrying(series, series.failure, reserved))
             await self._wait(series, reserved)
-        await self._journal.flush()
+        try:
+            await self._journal.flush()
+        except JournalClosed:
+            await self._budget.settle(reserved, Amount())  # others share the budget, and this request never went out
+            raise
         return reserved
 
     async def _wait(self, series: _Series, reserved: Amount) -> None:

@@ -33,7 +33,7 @@ FAILED: Literal["failed"] = "failed"
 
 _OF_CALLS = ("agent.started", "agent.completed", "agent.failed", "agent.reusable")
 #: Ways in which a block fails that say nothing against the answers that it had by then.
-_NOT_OF_THE_ANSWERS = frozenset({"timeout", "budget_exceeded", "internal_error"})
+_NOT_OF_THE_ANSWERS = frozenset({"timeout", "budget_exceeded", "daily_budget_exceeded", "internal_error"})
 _LISTED = 10
 
 

@@ -8,15 +8,18 @@ from uuid import UUID
 
 from django.http import Http404
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of
 from deployments.api.preferences import Waiting, draft_has_no_keys, read_idempotency, read_waiting
 from deployments.api.refusals import field_errors_of, starts_as_problems
+from deployments.days import seconds_to_next_day
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.start import Started, find_replay, publish_accepted, start_execution
 from deployments.input_schemas import input_schema_of
+from deployments.keys import calling_key
 from deployments.live.sse import stream_events
 from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionLog
@@ -40,7 +43,11 @@ _OUTCOME = PreparedRead(
     ),
 )
 #: The statuses of failures by their `error_code`; any other is a 500.
-STATUS_OF_FAILURE = {"provider_error": (502, "provider-failed"), "timeout": (504, "deadline-passed")}
+STATUS_OF_FAILURE = {
+    "provider_error": (502, "provider-failed"),
+    "timeout": (504, "deadline-passed"),
+    "daily_budget_exceeded": (429, "daily-budget"),
+}
 
 
 def call_endpoint(request: Request, deployment: Deployment, input_data: JsonObject) -> HttpResponseBase:
@@ -59,16 +66,18 @@ def call_draft(request: Request, version: DesignVersion, team_id: int, input_dat
         raise draft_has_no_keys()
     check_input(version.id, input_data, pointer="/input_data")
     waiting = _how_to_answer(request)
-    started = start_execution(
-        deployment=None,
-        version=version,
-        team_id=team_id,
-        input_data=input_data,
-        trigger_type="manual",
-        triggered_by=caller_of(request).label,
-        live_text=True,
-        publishes=not _waits(waiting),
-    )
+    with starts_as_problems():
+        started = start_execution(
+            deployment=None,
+            version=version,
+            team_id=team_id,
+            input_data=input_data,
+            trigger_type="manual",
+            triggered_by=caller_of(request).label,
+            key=calling_key(caller_of(request)),
+            live_text=True,
+            publishes=not _waits(waiting),
+        )
     return _answer(request, started, waiting)
 
 
@@ -109,6 +118,7 @@ def _call(
             input_data=input_data,
             trigger_type=trigger_type,
             triggered_by=caller_of(request).label,
+            key=calling_key(caller_of(request)),
             idempotency=idempotency,
             live_text=trigger_type == "manual" or waiting is None,
             publishes=not _waits(waiting),
@@ -213,6 +223,8 @@ def _problem_of(execution_id: UUID, url: str, outcome: ExecutionLog) -> ApiProbl
         sentence = outcome.error or "The execution was cancelled."
         return ApiProblem(409, "execution-cancelled", sentence, headers=headers, **place)
     status, slug = STATUS_OF_FAILURE.get(outcome.error_code, (500, "execution-failed"))
+    if status == 429:
+        headers["Retry-After"] = str(seconds_to_next_day(timezone.now()))
     detail = outcome.error_detail or {}
     return ApiProblem(
         status,

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from access.permissions import caller_of
 from access.principal import ALL
 from deployments.api.calling import call_by_hand
+from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.executions import answer_detail, executions_shown
 from deployments.api.filters import DeploymentFilters, LogFilters
 from deployments.api.refusals import refusals_as_problems
@@ -67,6 +68,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         "execute": ("execute",),
         "logs": ("view",),
         "log": ("view",),
+        "daily_use": ("view",),
     }
 
     def get_queryset(self) -> DeploymentQuerySet:
@@ -184,6 +186,13 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     )
     def log(self, request: Request, pk: UUID, log_id: str) -> Response:
         return answer_detail(executions_shown(caller_of(request)).filter(deployment=self.get_object()), log_id)
+
+    @extend_schema(summary="What its executions have used of its day's budget", responses=DailyUseSerializer)
+    @action(
+        detail=True, methods=["get"], url_path="daily-use", serializer_class=DailyUseSerializer, filterset_class=None
+    )
+    def daily_use(self, request: Request, pk: UUID) -> Response:
+        return Response(DailyUseSerializer(daily_use_of(self.get_object())).data)
 
     def _change(self, changes: DeploymentChanges) -> Response:
         deployment = self.get_object()

@@ -39,6 +39,14 @@ KEY_PLACES = {
     "python": ('os.environ["API_KEY"]', '"{key}"'),
     "javascript": ("${process.env.API_KEY}", "{key}"),
 }
+_RETRY_AFTER: JsonObject = {
+    "headers": {
+        "Retry-After": {
+            "description": "Seconds after which the limit may let in the next call.",
+            "schema": {"type": "integer"},
+        }
+    }
+}
 _ANY_OBJECT: JsonObject = {"type": "object"}
 #: Keywords whose values are data, in which nothing is a reference.
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
@@ -165,6 +173,7 @@ def _operation(example: JsonObject) -> dict[str, Any]:
         "responses": {
             "200": _response("The result.", "application/json", "Answer"),
             "202": _response("The execution goes on at Location.", "application/json", "Accepted"),
+            "429": _response("A limit lets no more in for now.", "application/problem+json", "Problem") | _RETRY_AFTER,
             "default": _response("What went wrong.", "application/problem+json", "Problem"),
         },
     }

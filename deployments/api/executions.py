@@ -22,10 +22,11 @@ from access.principal import Principal
 from deployments.api.filters import ExecutionFilters
 from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
 from deployments.api.refusals import reruns_as_problems
-from deployments.api.schemas import CALL_PARAMETERS, StreamedEvent
+from deployments.api.schemas import CALL_PARAMETERS, LIMIT_ANSWER, RETRY_AFTER, StreamedEvent
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
+from deployments.keys import calling_key
 from deployments.live.admission import FOLLOW_VERBS
 from deployments.live.messages import event_message
 from deployments.live.sse import stream_events
@@ -118,13 +119,13 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
         summary="Run it again: from the start, from what failed, or from a block",
         description="A new execution of the same version with this one as its `parent`, trigger `manual`. What does not"
         " run again is taken over with its recorded results and not charged again.",
-        parameters=[CALL_PARAMETERS[1]],
+        parameters=[CALL_PARAMETERS[1], RETRY_AFTER],
         request=RerunRequest,
         responses={
             201: OpenApiResponse(ExecutionSummary, description="Accepted; Location says where it is."),
             409: OpenApiResponse(description="It has not ended yet, or its deployment was undeployed."),
             422: OpenApiResponse(description="It cannot be run again from there, or the input does not fit."),
-            429: OpenApiResponse(description="As many executions run as may; Retry-After says when to try again."),
+            **LIMIT_ANSWER,
         },
     )
     @action(detail=True, methods=["post"], serializer_class=RerunRequest, filterset_class=None)
@@ -141,6 +142,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
                 parent_id=parent.id,
                 start_from=given["from"],
                 by=caller_of(request).label,
+                key=calling_key(caller_of(request)),
                 input_data=given["input_data"],
                 idempotency=idempotency,
             )

@@ -5,12 +5,28 @@ from uuid import UUID
 
 from rest_framework import serializers
 
+from deployments.api.serializers import MAX_INTEGER, RateLimits
 from deployments.keys import SCOPES
 from deployments.models import ApiKey
 from rest.serializers import StrictSerializer
 
 #: Control characters, and the two line breaks that Unicode has besides.
 _CONTROL_CATEGORIES = frozenset({"Cc", "Zl", "Zp"})
+
+
+class KeyLimitsSerializer(RateLimits):
+    """The limits of an API key, over all that it opens. Null means none."""
+
+    max_concurrent = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=100_000,
+        help_text="Executions at once, those that wait included; more are refused.",
+    )
+    daily_max_executions = serializers.IntegerField(
+        allow_null=True, default=None, min_value=1, max_value=MAX_INTEGER, help_text="Executions of a day (UTC)."
+    )
 
 
 class KeyRequest(StrictSerializer):
@@ -29,6 +45,7 @@ class KeyRequest(StrictSerializer):
         help_text="Ids of the deployments that the key is for; null is all of the team's.",
     )
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
+    limits = KeyLimitsSerializer(required=False)
 
     def validate_name(self, name: str) -> str:
         # It is shown in logs and as `triggered_by`: a line break in it would forge a line there.
@@ -42,6 +59,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
 
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=list(SCOPES)))
     deployments = serializers.SerializerMethodField(help_text="Null: all of the team's.")
+    limits = KeyLimitsSerializer(source="*")
 
     class Meta:
         model = ApiKey
@@ -51,6 +69,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "prefix",
             "scopes",
             "deployments",
+            "limits",
             "created_by",
             "created_at",
             "expires_at",

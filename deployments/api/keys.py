@@ -8,14 +8,18 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
+from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of
 from access.principal import ALL
+from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer
-from deployments.keys import DEFAULT_SCOPES, Scope, make_key, revoke_key, verbs_of
+from deployments.api.refusals import refusals_as_problems
+from deployments.keys import DEFAULT_SCOPES, Scope, calling_key, make_key, revoke_key, verbs_of
+from deployments.limits import KeyLimits
 from deployments.models import ApiKey, Deployment
 from rest.async_view import AwaitMixin
 from rest.parsers import refuse_blank_body
@@ -39,6 +43,7 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         "retrieve": ("manage_keys",),
         "create": ("manage_keys",),
         "destroy": ("manage_keys",),
+        "daily_use": ("manage_keys",),
     }
 
     def get_queryset(self) -> QuerySet[ApiKey]:
@@ -62,14 +67,16 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         if given["expires_at"] is not None and given["expires_at"] <= timezone.now():
             raise invalid([FieldError("/expires_at", "in_the_past", "expires_at is in the past.")])
         deployments = self._find_deployments(given["deployments"])
-        key, plaintext = make_key(
-            name=given["name"],
-            team_id=self._team_of(deployments),
-            scopes=scopes,
-            deployments=deployments,
-            expires_at=given["expires_at"],
-            created_by=caller_of(request).label,
-        )
+        with refusals_as_problems():
+            key, plaintext = make_key(
+                name=given["name"],
+                team_id=self._team_of(deployments),
+                scopes=scopes,
+                deployments=deployments,
+                expires_at=given["expires_at"],
+                created_by=caller_of(request).label,
+                limits=KeyLimits(**given.get("limits", {})),
+            )
         context: dict[str, Any] = {**self.get_serializer_context(), "plaintext": plaintext}
         headers = {"Location": f"/api/keys/{key.id}", "Cache-Control": "no-store"}
         return Response(NewKeySerializer(key, context=context).data, status=201, headers=headers)
@@ -79,10 +86,17 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         revoke_key(key=self.get_object(), by=caller_of(request).label)
         return Response(status=204)
 
+    @extend_schema(summary="What it has used of its day's limits", responses=DailyUseSerializer)
+    @action(detail=True, methods=["get"], url_path="daily-use", serializer_class=DailyUseSerializer)
+    def daily_use(self, request: Request, pk: UUID) -> Response:
+        return Response(DailyUseSerializer(daily_use_of(self.get_object())).data)
+
     def _check_rights(self, scopes: Collection[Scope], deployment_ids: list[UUID] | None) -> None:
         principal = caller_of(self.request)
         if not verbs_of(scopes) <= principal.verbs:
             raise PermissionDenied("A key cannot be given rights that you do not have. Choose fewer scopes.")
+        if (asking := calling_key(principal)) is not None and asking.limits != KeyLimits():
+            raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
         if principal.deployment_ids is not ALL and deployment_ids is None:
             raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
 

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 
 from deployments.deploying import DeploymentGone, EndpointTaken, RevisionChanged, UnknownVersion
 from deployments.endpoint_path import InvalidEndpointPath
+from deployments.executions.admission import LimitReached
 from deployments.executions.rerunning import RerunRefused
 from deployments.executions.reused import ParentGone
-from deployments.executions.start import ConcurrencyLimitReached, IdempotencyConflict
+from deployments.executions.start import IdempotencyConflict
 from deployments.limits import InvalidLimits
 from deployments.scheduling.errors import InvalidSchedule, ScheduleGone
 from executor.errors import CannotRerun, InvalidDesign, InvalidInput, MalformedDesign, Problem
@@ -48,12 +49,12 @@ def starts_as_problems() -> Iterator[None]:
         yield
     except IdempotencyConflict as conflict:
         raise ApiProblem(422, "idempotency-key-reused", str(conflict)) from None
-    except ConcurrencyLimitReached as full:
+    except LimitReached as reached:
         raise ApiProblem(
             429,
-            "concurrency-limit",
-            f"{full} Try again after the seconds in Retry-After.",
-            headers={"Retry-After": str(full.retry_after)},
+            reached.code,
+            f"{reached} Try again after the seconds in Retry-After.",
+            headers={"Retry-After": str(reached.retry_after)},
         ) from None
 
 

@@ -15,8 +15,9 @@ from rest_framework.viewsets import ViewSet
 
 from access.permissions import caller_of
 from deployments.api.refusals import refusals_as_problems, starts_as_problems
-from deployments.api.schemas import CallAccepted
+from deployments.api.schemas import LIMIT_ANSWER, RETRY_AFTER, CallAccepted
 from deployments.api.serializers import ScheduleSerializer
+from deployments.keys import calling_key
 from deployments.models import Deployment, ScheduleConfig
 from deployments.scheduling.changes import pause_schedule, resume_schedule, run_schedule_now
 from deployments.scheduling.errors import ScheduleGone
@@ -201,13 +202,15 @@ class ScheduleViewSet(AwaitMixin, ViewSet):
         operation_id="deployments_schedule_run",
         summary="Run it now, with its own input, paused or not; its next run stays where it is",
         request=RunNowRequest,
-        responses={202: CallAccepted, **_NO_SCHEDULE},
+        parameters=[RETRY_AFTER],
+        responses={202: CallAccepted, **_NO_SCHEDULE, **LIMIT_ANSWER},
     )
     def run(self, request: Request, pk: UUID) -> Response:
         schedule = self._find_schedule()
         _valid(RunNowRequest, request)
         with refusals_as_problems(), starts_as_problems():
-            execution = run_schedule_now(schedule=schedule, by=caller_of(request).label)
+            caller = caller_of(request)
+            execution = run_schedule_now(schedule=schedule, by=caller.label, key=calling_key(caller))
         url = f"/api/executions/{execution.id}"
         body = {"execution_id": str(execution.id), "status": execution.status, "url": url}
         return Response(body, status=202, headers={"Location": url})

@@ -53,6 +53,14 @@ class CallAccepted(serializers.Serializer[Any]):
     url = serializers.CharField()
 
 
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    int,
+    OpenApiParameter.HEADER,
+    response=[429],
+    description="Seconds after which the limit may let in the next one. A day's limits open at midnight UTC.",
+)
+
 CALL_PARAMETERS = [
     OpenApiParameter(
         "Prefer",
@@ -66,8 +74,16 @@ CALL_PARAMETERS = [
         OpenApiParameter.HEADER,
         description="255 printable characters at most, kept 24 hours: an equal request is the same execution.",
     ),
+    RETRY_AFTER,
 ]
 
+LIMIT_SENTENCE = (
+    "A limit of the deployment or of the API key lets no more in for now: `concurrency-limit`, `rate-limit`,"
+    " `daily-quota`; or, with members as for 500, `daily-budget`. Retry-After says when to try again."
+)
+LIMIT_ANSWER = {
+    (429, PROBLEM_MEDIA_TYPE): OpenApiResponse(OpenApiTypes.OBJECT, description=LIMIT_SENTENCE),
+}
 _PROBLEMS = {
     400: "The body is not JSON that can be used.",
     401: "No API key, or none that is valid.",
@@ -77,7 +93,7 @@ _PROBLEMS = {
     413: "The body is larger than 1 MiB.",
     415: "The body is not application/json.",
     422: "The input does not fit the schema, or the Idempotency-Key was used with another body.",
-    429: "As many executions run as may; Retry-After says when to try again.",
+    429: LIMIT_SENTENCE,
     500: "`execution-failed`: with block_id, agent, cause, execution_id and url.",
     502: "`provider-failed`: the model's provider failed; members as for 500.",
     503: "The database is away, or the server stops; Retry-After says when to try again.",

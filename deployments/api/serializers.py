@@ -119,11 +119,26 @@ class ScheduleSerializer(StrictSerializer):
         return schedule.paused_reason or None
 
 
-class LimitsSerializer(StrictSerializer):
-    """The limits of a deployment. Null means the site's default."""
+class RateLimits(StrictSerializer):
+    """What limits of deployments and of keys have in common. The daily ones are of days of UTC."""
 
-    rate_count = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=MAX_INTEGER)
+    rate_count = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=MAX_INTEGER,
+        help_text="Executions that may be asked for in `rate_seconds`; a scheduled time is not asked for.",
+    )
     rate_seconds = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=86_400)
+    daily_max_tokens = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=10**15)
+    daily_max_cost_usd = serializers.DecimalField(
+        allow_null=True, default=None, min_value=0, max_digits=12, decimal_places=6, normalize_output=True
+    )
+
+
+class LimitsSerializer(RateLimits):
+    """The limits of a deployment. Null means the site's default, or none."""
+
     max_concurrent = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=100_000)
     when_full = serializers.ChoiceField(choices=Deployment.WhenFull.choices, default="queue")
     deadline_seconds = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=86_400)

@@ -2,33 +2,44 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
+from typing import Literal, Self, cast
 
 from django.conf import settings
 
+from deployments.limits import CallingKey
 from deployments.models import Deployment
 from executor.budget import Limits
 from executor.json_types import JsonObject
 
+BudgetKind = Literal["deployment", "key"]
+
 
 @dataclass(frozen=True)
 class ExecutionLimits:
-    """Seconds, model requests, tokens and USD that one execution may take; `max_cost_usd` None is no ceiling."""
+    """Seconds, model requests, tokens and USD that one execution may take; `max_cost_usd` None is no ceiling.
+
+    `daily` says whose daily budgets it counts against, besides: its deployment's, its key's.
+    """
 
     deadline_seconds: int
     max_calls: int
     max_tokens: int
     max_cost_usd: Decimal | None
+    daily: tuple[BudgetKind, ...] = ()
 
     @classmethod
-    def of(cls, deployment: Deployment | None) -> Self:
+    def of(cls, deployment: Deployment | None, *, key: CallingKey | None = None) -> Self:
         site = settings.ENVIRONMENT
         own = deployment or Deployment()
+        daily: list[BudgetKind] = ["deployment"] if own.has_daily_budget else []
+        if key is not None and key.limits.has_daily_budget:
+            daily.append("key")
         return cls(
             deadline_seconds=own.deadline_seconds or site.execution_deadline_seconds,
             max_calls=own.max_calls or site.execution_max_calls,
             max_tokens=own.max_tokens or site.execution_max_tokens,
             max_cost_usd=own.max_cost_usd if own.max_cost_usd is not None else site.execution_max_cost_usd,
+            daily=tuple(daily),
         )
 
     @classmethod
@@ -39,16 +50,18 @@ class ExecutionLimits:
             max_calls=int(str(data["max_calls"])),
             max_tokens=int(str(data["max_tokens"])),
             max_cost_usd=None if cost is None else Decimal(str(cost)),
+            daily=tuple(cast(list[BudgetKind], data.get("daily") or [])),
         )
 
     def as_json(self) -> JsonObject:
         cost = self.max_cost_usd
-        return {
+        limits: JsonObject = {
             "deadline_seconds": self.deadline_seconds,
             "max_calls": self.max_calls,
             "max_tokens": self.max_tokens,
             "max_cost_usd": None if cost is None else str(cost),
         }
+        return limits | {"daily": list(self.daily)} if self.daily else limits
 
     def budget(self) -> Limits:
         return Limits(max_calls=self.max_calls, max_tokens=self.max_tokens, max_cost=self.max_cost_usd)

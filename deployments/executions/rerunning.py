@@ -6,6 +6,7 @@ from deployments.executions.journal import stream_recorded
 from deployments.executions.reused import ParentGone, Rerun
 from deployments.executions.start import Idempotency, Started, find_replay, start_execution
 from deployments.input_schemas import input_schema_of
+from deployments.limits import CallingKey
 from deployments.models import ExecutionEvent, ExecutionLog
 from designs.versions import parse_version
 from executor.errors import InvalidInput, MalformedDesign
@@ -28,6 +29,7 @@ def rerun_execution(
     start_from: str,
     by: str,
     input_data: JsonObject | None = None,
+    key: CallingKey | None = None,
     idempotency: Idempotency | None = None,
 ) -> Started:
     """Accept a new execution of the same version, under the same deployment if there was one; trigger `manual`.
@@ -51,6 +53,7 @@ def rerun_execution(
         input_data=parent.input_data if input_data is None else input_data,
         trigger_type=ExecutionLog.Trigger.MANUAL,
         triggered_by=by,
+        key=key,
         idempotency=idempotency,
         rerun=Rerun(parent.id, start_from, _select(parent, start_from)),
         live_text=True,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from deployments.executions.daily_budget import DailyBudget
 from deployments.executions.journal import DatabaseJournal, read_recorded
 from deployments.executions.lifecycle import MAX_LOSSES, Ending, Fence
 from deployments.executions.limits import ExecutionLimits
@@ -17,7 +18,7 @@ from deployments.models import ExecutionLog
 from deployments.prepared_statements import PreparedRead
 from designs.providers import models_to_run
 from designs.versions import parse_version
-from executor.budget import ExecutionBudget
+from executor.budget import ExecutionBudget, SharedBudget
 from executor.clock import SystemClock
 from executor.deployment_executor import DeploymentExecutor
 from executor.errors import JournalClosed
@@ -44,6 +45,7 @@ SUSPECT_SECONDS = 10.0
 _COLUMNS = (
     "team_id",
     "deployment_id",
+    "api_key_id",
     "schedule_id",
     "version_id",
     "input_data",
@@ -53,6 +55,7 @@ _COLUMNS = (
     "attempt",
     "losses",
     "seq",
+    "created_at",
     "started_at",
     "deadline_at",
 )
@@ -112,10 +115,12 @@ class ExecutionRun:
             writer=writer,
             on_result=None if self._deltas is None else self._deltas.finish,
         )
+        own = ExecutionBudget(self._limits.budget())
+        self._daily = DailyBudget(row, attempt=self.fence.attempt) if self._limits.daily else None
         self._orchestrator = MultiAgentOrchestrator(
             models=loaded.models,
             journal=self._journal,
-            budget=ExecutionBudget(self._limits.budget()),
+            budget=own if self._daily is None else SharedBudget(own, self._daily),
             clock=clock,
             on_delta=self._deltas,
             deadline=clock.monotonic() + self._seconds_left(),
@@ -162,8 +167,10 @@ class ExecutionRun:
                 self._deltas.close()  # before the last event, which comes last
         if ending is None:
             await self._journal.release()
-        else:
-            await self._journal.finish(ending)
+            return
+        await self._journal.finish(ending)
+        if self._daily is not None:
+            await self._daily.close()
 
     async def _give_up(self) -> None:
         failure = self._journal.failure

@@ -10,24 +10,16 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.executions import lifecycle
+from deployments.executions.admission import LimitReached, admit
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.publisher import publisher
 from deployments.executions.reused import Rerun
+from deployments.limits import CallingKey
 from deployments.models import Deployment, ExecutionLog, IdempotencyKey
 from designs.models import DesignVersion
 from executor.json_types import JsonObject
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
-RETRY_AFTER_SECONDS = 1
-
-
-class ConcurrencyLimitReached(Exception):
-    """The deployment runs as many executions as it may, and rejects more. `retry_after` is in seconds."""
-
-    def __init__(self, limit: int, retry_after: int) -> None:
-        self.limit = limit
-        self.retry_after = retry_after
-        super().__init__(f"This deployment runs at most {limit} executions at once.")
 
 
 class IdempotencyConflict(Exception):
@@ -59,6 +51,7 @@ def start_execution(
     input_data: JsonObject,
     trigger_type: str,
     triggered_by: str,
+    key: CallingKey | None = None,
     idempotency: Idempotency | None = None,
     rerun: Rerun | None = None,
     live_text: bool = False,
@@ -69,11 +62,13 @@ def start_execution(
     A caller that first wants to listen for the end says `publishes=False` and calls `publish_accepted` then; should it
     never come to that, the dispatch sweep publishes a little later.
 
-    Raises `ConcurrencyLimitReached` and `IdempotencyConflict`, and `ParentGone` for a `rerun`; then nothing was
-    accepted.
+    `key` is the API key that asks for it, if one does: what that one allows holds beside the deployment's limits.
+
+    Raises `LimitReached` and `IdempotencyConflict`, and `ParentGone` for a `rerun`; then nothing was accepted, and
+    nothing of it counts.
     """
     now = timezone.now()
-    limits = ExecutionLimits.of(deployment)
+    limits = ExecutionLimits.of(deployment, key=key)
     execution = ExecutionLog(
         id=uuid_utils.compat.uuid7(),
         team_id=team_id,
@@ -83,6 +78,7 @@ def start_execution(
         parent_id=None if rerun is None else rerun.parent_id,
         trigger_type=trigger_type,
         triggered_by=triggered_by,
+        api_key_id=None if key is None else key.id,
         input_data=input_data,
         limits=limits.as_json(),
         is_limited=deployment is not None and deployment.max_concurrent is not None,
@@ -97,15 +93,16 @@ def start_execution(
         with transaction.atomic():
             if rerun is not None:
                 rerun.hold_parent()  # executions are locked before deployments
-            _refuse_when_full(deployment)
+            admit(deployment, key, now=now)
             lifecycle.accept(execution, about=None if rerun is None else rerun.about())
             if rerun is not None:
                 rerun.take_over(execution)
             _remember(execution, idempotency)
             if publishes:
                 transaction.on_commit(partial(publish_accepted, execution.id))
-    except IntegrityError:
-        # Two requests with one key: the unique constraint let the other through, and this one repeats it.
+    except (IntegrityError, LimitReached):
+        # Two requests with one Idempotency-Key: the unique constraint let the other through, or that one had the last
+        # place under a limit. This one repeats it.
         earlier = find_replay(deployment=deployment, idempotency=idempotency)
         if earlier is None:
             raise
@@ -133,19 +130,6 @@ def find_replay(*, deployment: Deployment | None, idempotency: Idempotency | Non
     if known.body_hash != idempotency.body_hash:
         raise IdempotencyConflict("This Idempotency-Key was used with another body. Use a new key for a new request.")
     return known.execution
-
-
-def _refuse_when_full(deployment: Deployment | None) -> None:
-    if deployment is None or deployment.max_concurrent is None or deployment.when_full != Deployment.WhenFull.REJECT:
-        return
-    # Under the deployment's lock the count is exact over any number of processes. It is none against foreign keys: a
-    # beat that inserts executions of many deployments must not wait for one caller.
-    locked = Deployment.objects.select_for_update(no_key=True)
-    limit = locked.values_list("max_concurrent", flat=True).get(id=deployment.id)
-    if limit is None:
-        return
-    if ExecutionLog.objects.filter(deployment=deployment).unfinished().count() >= limit:
-        raise ConcurrencyLimitReached(limit, RETRY_AFTER_SECONDS)
 
 
 def _remember(execution: ExecutionLog, idempotency: Idempotency | None) -> None:

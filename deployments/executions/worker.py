@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from access.audit_chain import seal_days
 from deployments.executions import lifecycle
+from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.publisher import publisher
@@ -198,6 +199,7 @@ class Worker:
             await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
             capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
             await _attempt(self._reap(), "Lost executions could not be looked for")
+            await _attempt(in_database_thread(settle_ended), "Daily budgets could not be settled")
             if not self._is_draining:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")

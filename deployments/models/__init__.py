@@ -4,13 +4,17 @@ from deployments.models.api_key import ApiKey
 from deployments.models.deployment import Deployment
 from deployments.models.execution import ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.models.schedule import BeatLease, ScheduleConfig
+from deployments.models.use import DailyCharge, DailyUse, RateWindow
 
 __all__ = [
     "ApiKey",
     "BeatLease",
+    "DailyCharge",
+    "DailyUse",
     "Deployment",
     "ExecutionEvent",
     "ExecutionLog",
     "IdempotencyKey",
+    "RateWindow",
     "ScheduleConfig",
 ]

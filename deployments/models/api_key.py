@@ -2,6 +2,7 @@
 
 import uuid_utils.compat
 from django.db import models
+from django.db.models import Q
 
 from access.models import TeamOwned, TeamQuerySet
 from deployments.models.deployment import Deployment
@@ -21,6 +22,15 @@ class ApiKey(TeamOwned):
     scopes = models.JSONField(default=list, help_text="Any of execute, read, manage.")
     all_deployments = models.BooleanField(default=True)
     deployments = models.ManyToManyField(Deployment, blank=True, related_name="api_keys")
+    # Limits: null means none.
+    rate_count = models.PositiveIntegerField(null=True, blank=True, help_text="Calls in so many seconds.")
+    rate_seconds = models.PositiveIntegerField(null=True, blank=True)
+    max_concurrent = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Executions at once, waiting ones too."
+    )
+    daily_max_executions = models.PositiveIntegerField(null=True, blank=True, help_text="A day is one of UTC.")
+    daily_max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    daily_max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     created_by = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -32,6 +42,15 @@ class ApiKey(TeamOwned):
     class Meta:
         verbose_name = "API key"
         ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                # What is compared with null is not false, and a constraint refuses only what is.
+                condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
+                | Q(rate_count__isnull=False, rate_seconds__isnull=False, rate_count__gt=0, rate_seconds__gt=0),
+                name="key_rate_complete",
+                violation_error_message="A rate needs both the number of calls and the seconds.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

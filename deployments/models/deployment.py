@@ -63,6 +63,9 @@ class Deployment(TeamOwned):
     max_calls = models.PositiveIntegerField(null=True, blank=True)
     max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    #: Of all executions of a day (UTC) together; null means no budget.
+    daily_max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    daily_max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
 
     last_execution_at = models.DateTimeField(null=True, blank=True)
     execution_count = models.PositiveBigIntegerField(default=0)
@@ -89,14 +92,19 @@ class Deployment(TeamOwned):
                 condition=Q(endpoint_path__startswith=ENDPOINT_PREFIX), name="deployment_endpoint_canonical"
             ),
             models.CheckConstraint(
+                # What is compared with null is not false, and a constraint refuses only what is.
                 condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
-                | Q(rate_count__gt=0, rate_seconds__gt=0),
+                | Q(rate_count__isnull=False, rate_seconds__isnull=False, rate_count__gt=0, rate_seconds__gt=0),
                 name="deployment_rate_complete",
             ),
         ]
 
     def __str__(self) -> str:
         return self.endpoint_path
+
+    @property
+    def has_daily_budget(self) -> bool:
+        return self.daily_max_tokens is not None or self.daily_max_cost_usd is not None
 
     @property
     def is_live(self) -> bool:

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from access.models import Team, TeamOwned, TeamQuerySet
 from access.principal import ALL, Principal
+from deployments.models.api_key import ApiKey
 from deployments.models.deployment import Deployment
 from deployments.models.schedule import ScheduleConfig
 from designs.models import DesignVersion, OrchestrationDesign
@@ -79,6 +80,16 @@ class ExecutionLog(TeamOwned):
     status = models.CharField(max_length=10, choices=Status, default=Status.QUEUED)
     trigger_type = models.CharField(max_length=10, choices=Trigger)
     triggered_by = models.CharField(max_length=200, blank=True, default="")
+    #: The key that asked for it. History keeps the id of one that was removed.
+    api_key = models.ForeignKey(
+        ApiKey,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+    )
     input_data = VerbatimJSONField(default=dict)
     result_data = VerbatimJSONField(null=True, blank=True)
     error = models.TextField(blank=True, default="")

@@ -9,11 +9,13 @@ from django.shortcuts import get_object_or_404
 from rest_framework.utils.encoders import JSONEncoder
 
 from access.principal import Verb
+from deployments.api.daily_use import daily_use_of
 from deployments.api.example_inputs import example_input
 from deployments.api.serializers import LimitsSerializer, ScheduleSerializer
 from deployments.keys import SCOPES
 from deployments.models import ApiKey, Deployment
 from deployments.models.deployment import DeploymentQuerySet
+from deployments.pages.limits_in_words import limits_in_words, used_in_words
 from deployments.pages.one import DeploymentPage
 from designs.differences import differences
 from designs.models import DesignVersion
@@ -29,8 +31,24 @@ LIMITS: Final = (
     ("max_calls", "Model calls of an execution", "Before the next one it fails.", "1"),
     ("max_tokens", "Tokens of an execution", "Of all its calls together.", "1"),
     ("max_cost_usd", "Cost of an execution, in USD", "As far as prices are known.", "any"),
-    ("rate_count", "Rate: calls", "In the time beside it. Stored, and not in force yet.", "1"),
-    ("rate_seconds", "Rate: in so many seconds", "60 is a minute, 3600 an hour.", "1"),
+    (
+        "rate_count",
+        "Rate: calls",
+        "More are refused (429). What a schedule runs does not count.",
+        "1",
+    ),
+    ("rate_seconds", "Rate: in so many seconds", "From the first call on. 60 is a minute, 3600 an hour.", "1"),
+    ("daily_max_tokens", "Tokens of a day", "Of all executions together; a day begins at midnight UTC.", "1"),
+    ("daily_max_cost_usd", "Cost of a day, in USD", "As above, and as far as prices are known.", "any"),
+)
+#: The same of a key that is made.
+KEY_LIMITS: Final = (
+    ("rate_count", "Calls", "In the time beside it; more are refused.", "1"),
+    ("rate_seconds", "Within so many seconds", "60 is a minute, 3600 an hour.", "1"),
+    ("max_concurrent", "At once", "Those that wait included; more are refused.", "1"),
+    ("daily_max_executions", "Executions a day", "A day begins at midnight UTC.", "1"),
+    ("daily_max_tokens", "Tokens a day", "Over all that it executes.", "1"),
+    ("daily_max_cost_usd", "USD a day", "As far as prices are known.", "any"),
 )
 
 
@@ -58,12 +76,14 @@ class ConfigureDialog(DeploymentPage):
             schema=_json(schema or {}),
             example=_json(example_input(schema)),
             limits=[(*row, limits[row[0]]) for row in LIMITS],
+            used_today=used_in_words(daily_use_of(deployment)),
             when_full=limits["when_full"],
             versions=list(
                 DesignVersion.objects.filter(design_id=deployment.design_id).defer("document")[:MAX_VERSIONS]
             ),
-            keys=self._keys(),
+            keys=[(key, limits_in_words(key)) for key in self._keys()],
             scopes=SCOPES,
+            key_limits=KEY_LIMITS,
             **kwargs,
         )
 

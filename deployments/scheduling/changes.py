@@ -14,6 +14,7 @@ from django.utils import timezone
 from access.audit import Action, record_action
 from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
+from deployments.limits import CallingKey
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment
 from deployments.scheduling.errors import InvalidSchedule, ScheduleGone
@@ -73,10 +74,10 @@ def resume_schedule(*, schedule: ScheduleConfig, by: str, catch_up: str | None) 
     return _read(schedule.id)
 
 
-def run_schedule_now(*, schedule: ScheduleConfig, by: str) -> ExecutionLog:
+def run_schedule_now(*, schedule: ScheduleConfig, by: str, key: CallingKey | None = None) -> ExecutionLog:
     """Start an execution with the schedule's input, paused or not. The schedule itself stays where it is.
 
-    Raises `InvalidSchedule` when the deployed version does not take the input, and `ConcurrencyLimitReached`.
+    Raises `InvalidSchedule` when the deployed version does not take the input, and `LimitReached`.
     """
     deployment = schedule.deployment
     if problems := input_problems(schedule.input_data, input_schema_of(deployment.version_id)):
@@ -88,6 +89,7 @@ def run_schedule_now(*, schedule: ScheduleConfig, by: str) -> ExecutionLog:
         input_data=schedule.input_data,
         trigger_type=ExecutionLog.Trigger.MANUAL,
         triggered_by=by,
+        key=key,
         live_text=True,
     ).execution
 

@@ -1,5 +1,6 @@
 """The admin: every page opens with a number of queries that does not grow, history is read only, actions act."""
 
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -224,6 +225,18 @@ def test_keys_are_revoked(admin: Client) -> None:
     make_rows(0)
     run_action(admin, ApiKey, "revoke")
     assert ApiKey.objects.get().revoked_at is not None
+
+
+def test_the_limits_of_a_key_are_changed_and_half_a_rate_is_refused(admin: Client) -> None:
+    make_rows(0)
+    key = ApiKey.objects.get()
+    address = url_of(ApiKey, "change", key.pk)
+    typed = {"name": key.name, "rate_count": "5", "daily_max_cost_usd": "0.25"}
+    assert "A rate needs both" in admin.post(address, typed).content.decode()
+    assert admin.post(address, typed | {"rate_seconds": "60"}).status_code == 302
+    key.refresh_from_db()
+    assert (key.rate_count, key.rate_seconds, key.daily_max_cost_usd) == (5, 60, Decimal("0.25"))
+    assert key.scopes == ["read"]
 
 
 @pytest.fixture

@@ -100,6 +100,8 @@ class TestDeploying:
         assert list(shown["limits"]) == [
             "rate_count",
             "rate_seconds",
+            "daily_max_tokens",
+            "daily_max_cost_usd",
             "max_concurrent",
             "when_full",
             "deadline_seconds",

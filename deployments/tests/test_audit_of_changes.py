@@ -1,6 +1,7 @@
 """What is done to keys, designs, deployments, schedules and executions is in the audit; and who may read it there."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from access.models import AuditRecord, Team
 from deployments.deploying import DeploymentChanges, EndpointTaken, deploy_design, undeploy, update_deployment
 from deployments.executions.lifecycle import request_cancel
 from deployments.keys import Scope, make_key, revoke_key
+from deployments.limits import KeyLimits
 from deployments.models import Deployment
 from deployments.scheduling.changes import pause_schedule, resume_schedule
 from deployments.scheduling.validation import ScheduleFields
@@ -63,9 +65,19 @@ def test_a_deployment_from_its_design_to_its_end() -> None:
 def test_a_key_is_told_apart_by_its_prefix_and_its_secret_is_nowhere() -> None:
     deployment = make_deployment()
     key, plaintext = make_key(
-        name="crm", team_id=Team.default().pk, scopes=["execute"], deployments=[deployment], created_by=ALICE
+        name="crm",
+        team_id=Team.default().pk,
+        scopes=["execute"],
+        deployments=[deployment],
+        created_by=ALICE,
+        limits=KeyLimits(max_concurrent=3, daily_max_cost_usd=Decimal("0.25")),
     )
-    assert details() == {"scopes": ["execute"], "expires_at": None, "deployments": ["/api/deployed/greet"]}
+    assert details() == {
+        "scopes": ["execute"],
+        "expires_at": None,
+        "limits": {"max_concurrent": 3, "daily_max_cost_usd": "0.25"},
+        "deployments": ["/api/deployed/greet"],
+    }
     revoke_key(key=key, by="user:bob")
     revoke_key(key=key, by="user:carol")
     assert told() == [("key.made", ALICE, f"crm ({key.prefix}…)"), ("key.revoked", "user:bob", f"crm ({key.prefix}…)")]

@@ -21,11 +21,11 @@ from structlog.contextvars import get_contextvars
 
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
+from deployments.executions.admission import ConcurrencyLimitReached
 from deployments.executions.lifecycle import ending
 from deployments.executions.publisher import publisher
 from deployments.executions.run import LoadedExecution, load_execution
 from deployments.executions.start import (
-    ConcurrencyLimitReached,
     Idempotency,
     IdempotencyConflict,
     Started,

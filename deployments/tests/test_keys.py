@@ -4,6 +4,7 @@ import hashlib
 import re
 import threading
 from datetime import timedelta
+from decimal import Decimal
 from io import StringIO
 
 import pytest
@@ -15,7 +16,7 @@ from django.utils import timezone
 from access.models import Team
 from access.principal import ALL, Principal
 from deployments import key_use
-from deployments.keys import VERBS_OF_SCOPE, Scope, make_key, principal_of_key, revoke_key
+from deployments.keys import VERBS_OF_SCOPE, KeyPrincipal, Scope, make_key, principal_of_key, revoke_key
 from deployments.models import ApiKey, Deployment
 from deployments.tests.builders import make_deployment
 
@@ -43,7 +44,7 @@ def test_a_key_has_256_bits_and_only_its_hash_is_stored() -> None:
 
 def test_a_key_is_its_team_its_verbs_and_its_label() -> None:
     key, plaintext = make("execute", "read")
-    assert principal_of(plaintext) == Principal(
+    assert principal_of(plaintext) == KeyPrincipal(
         team_id=Team.default().pk,
         team_ids=frozenset({Team.default().pk}),
         verbs=frozenset({"execute", "view"}),
@@ -173,3 +174,26 @@ def _written() -> None:
 
 def _last_used(key: ApiKey) -> object:
     return ApiKey.objects.values_list("last_used_at", flat=True).get(id=key.id)
+
+
+class TestLimitsByCommand:
+    def test_a_key_is_made_with_its_limits(self) -> None:
+        words = ["--rate-count=5", "--rate-seconds=60", "--daily-max-cost-usd=0.25", "--daily-max-executions=100"]
+        call_command("create_key", "crm", *words, stdout=StringIO(), stderr=StringIO())
+        key = ApiKey.objects.get()
+        assert (key.rate_count, key.rate_seconds, key.daily_max_cost_usd) == (5, 60, Decimal("0.25"))
+        assert (key.daily_max_executions, key.max_concurrent, key.daily_max_tokens) == (100, None, None)
+
+    @pytest.mark.parametrize(
+        ("words", "complaint"),
+        [
+            (["--rate-count=5"], "both rate_count and rate_seconds"),
+            (["--daily-max-tokens=some"], "--daily-max-tokens: A valid integer"),
+            (["--max-concurrent=0"], "--max-concurrent: Ensure this value is greater"),
+            (["--daily-max-cost-usd=-1"], "--daily-max-cost-usd: "),
+        ],
+    )
+    def test_limits_that_are_none_make_no_key(self, words: list[str], complaint: str) -> None:
+        with pytest.raises(CommandError, match=complaint):
+            call_command("create_key", "crm", *words, stdout=StringIO(), stderr=StringIO())
+        assert not ApiKey.objects.exists()

@@ -70,6 +70,8 @@ def test_it_has_every_resource_of_the_table(made: tuple[dict[str, Any], str]) ->
         "GET /api/keys",
         "POST /api/keys",
         "DELETE /api/keys/{id}",
+        "GET /api/keys/{id}/daily-use",
+        "GET /api/deployments/{id}/daily-use",
     }
 
 
@@ -122,3 +124,21 @@ def test_schedules_and_calls_have_their_fields(made: tuple[dict[str, Any], str])
         "504",
     } <= set(responses)
     assert "application/problem+json" in responses["502"]["content"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/deployed/{endpoint_path}",
+        "/api/deployments/{id}/execute",
+        "/api/deployments/{id}/schedule/run",
+        "/api/executions/{id}/rerun",
+        "/api/designs/{design_id}/execute",
+    ],
+)
+def test_whatever_a_limit_may_refuse_says_so_and_when_to_try_again(made: tuple[dict[str, Any], str], path: str) -> None:
+    refusal = made[0]["paths"][path]["post"]["responses"]["429"]
+    for code in ("concurrency-limit", "rate-limit", "daily-quota", "daily-budget"):
+        assert code in refusal["description"]
+    assert refusal["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    assert refusal["headers"]["Retry-After"]["schema"] == {"type": "integer"}

@@ -15,10 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.deploying import undeploy
+from deployments.executions.admission import ConcurrencyLimitReached
 from deployments.executions.journal import event_row, read_recorded
 from deployments.executions.rerunning import RerunRefused, rerun_execution
 from deployments.executions.reused import ParentGone, Rerun
-from deployments.executions.start import ConcurrencyLimitReached, Idempotency, IdempotencyConflict, start_execution
+from deployments.executions.start import Idempotency, IdempotencyConflict, start_execution
 from deployments.executions.worker import Worker
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
 from deployments.tests.builders import chain_document, make_deployment, make_version

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from deployments.deploying import DeploymentChanges, undeploy, update_deployment
-from deployments.executions.start import ConcurrencyLimitReached
+from deployments.executions.admission import ConcurrencyLimitReached
 from deployments.models import ExecutionLog, ScheduleConfig
 from deployments.scheduling.changes import pause_schedule, resume_schedule, run_schedule_now
 from deployments.scheduling.errors import InvalidSchedule, ScheduleGone

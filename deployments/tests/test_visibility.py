@@ -30,6 +30,7 @@ ADDRESSES = [
     ("POST", "/api/deployments/{deployment}/execute", {}),
     ("GET", "/api/deployments/{deployment}/logs", None),
     ("GET", "/api/deployments/{deployment}/logs/{execution}", None),
+    ("GET", "/api/deployments/{deployment}/daily-use", None),
     ("GET", "/api/deployments/{deployment}/schedule/preview", None),
     ("POST", "/api/deployments/{deployment}/schedule/pause", {}),
     ("POST", "/api/deployments/{deployment}/schedule/resume", {}),
@@ -43,6 +44,7 @@ ADDRESSES = [
     ("POST", "/api/deployed/{path}", {}),
     ("GET", "/api/deployed/{path}/openapi.json", None),
     ("GET", "/api/keys/{key}", None),
+    ("GET", "/api/keys/{key}/daily-use", None),
     ("DELETE", "/api/keys/{key}", None),
 ]
 

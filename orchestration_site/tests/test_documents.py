@@ -14,6 +14,7 @@ from designs.samples import load_samples
 from executor.document import parse_design
 from executor.json_schema import validate_instance
 from orchestration_site.environment import BASE_DIR, Environment
+from orchestration_site.tests.references import problems_of
 
 DOCUMENTS = [*sorted(BASE_DIR.glob("*.md")), *sorted((BASE_DIR / "docs").glob("*.md"))]
 README = (BASE_DIR / "README.md").read_text()
@@ -42,6 +43,11 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 def test_every_file_that_is_mentioned_is_there(document: Path) -> None:
     mentioned = MENTIONED.findall(document.read_text())
     assert [path for path in mentioned if not (BASE_DIR / path).exists()] == []
+
+
+@by_name
+def test_every_test_and_name_that_is_mentioned_is_there(document: Path) -> None:
+    assert [problem for problem in problems_of(document.read_text()) if "::" in problem] == []
 
 
 @by_name

@@ -1,14 +1,27 @@
 """`create_key NAME`: makes an API key and prints it, once."""
 
-from typing import Any
+from typing import Any, Final, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError, connection
+from rest_framework.exceptions import ValidationError
 
 from access.models import Team
+from deployments.api.key_serializers import KeyLimitsSerializer
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
+from deployments.limits import InvalidLimits, KeyLimits
 from deployments.models import Deployment
+
+#: Of each limit of a key, what its option says.
+LIMIT_OPTIONS: Final = {
+    "rate_count": "Executions that it may ask for in --rate-seconds.",
+    "rate_seconds": "The seconds of its rate: 60 is a minute, 3600 an hour.",
+    "max_concurrent": "Executions at once, those that wait included.",
+    "daily_max_executions": "Executions a day. A day is one of UTC, here and below.",
+    "daily_max_tokens": "Tokens a day, over all that it executes.",
+    "daily_max_cost_usd": "USD a day, as far as prices are known.",
+}
 
 
 class Command(BaseCommand):
@@ -33,6 +46,9 @@ class Command(BaseCommand):
             help="An endpoint that it is for; give it several times for several. Default: all of the team's.",
         )
 
+        for name, words in LIMIT_OPTIONS.items():
+            parser.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
+
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
@@ -53,9 +69,29 @@ class Command(BaseCommand):
             scopes=options["scopes"] or DEFAULT_SCOPES,
             deployments=deployments,
             created_by="create_key",
+            limits=_read_limits(options),
         )
         self.stderr.write(f"Key {options['name']!r} made in {_database()}.", self.style.NOTICE)
         self.stdout.write(plaintext)
+
+
+def _read_limits(options: dict[str, Any]) -> KeyLimits:
+    limits = KeyLimits(**{name: _read_number(name, options[name]) for name in LIMIT_OPTIONS})
+    try:
+        limits.check()
+    except InvalidLimits as invalid:
+        raise CommandError(str(invalid.problems[0].message)) from None
+    return limits
+
+
+def _read_number(name: str, text: str | None) -> Any:
+    if text is None:
+        return None
+    field = KeyLimitsSerializer().fields[name]
+    try:
+        return field.run_validation(text)
+    except ValidationError as error:
+        raise CommandError(f"--{name.replace('_', '-')}: {cast(list[str], error.detail)[0]}") from None
 
 
 def _find_deployment(path: str) -> Deployment:

@@ -210,3 +210,50 @@ def test_a_key_is_made_shown_once_and_revoked(visitor: Visitor, deployed: Deploy
     dialog.get_by_role("button", name="Revoke Only here").click()
     expect(dialog.get_by_role("row").filter(has_text="Only here")).to_have_count(0)
     assert page_api.other(key).http.post(deployed.path, json={"text": "Hello."}).status_code == 401
+
+
+def test_a_key_is_made_with_limits_that_hold(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
+    visitor.complaints.expected.append("422")
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Keys").click()
+    dialog.get_by_label("Name").fill("Only once")
+    dialog.get_by_text("Limits of the key").click()
+    calls, seconds = dialog.get_by_label("Calls", exact=True), dialog.get_by_label("Within so many seconds")
+    calls.fill("1")
+    dialog.get_by_role("button", name="Make a key").click()
+    expect(seconds).to_be_focused()
+    expect(seconds).to_have_accessible_description(re.compile("A rate needs both rate_count and rate_seconds"))
+    seconds.fill("3600")
+    dialog.get_by_label("USD a day").fill("0.25")
+    dialog.get_by_label("Tokens a day").fill("100000")
+    seconds.press("Enter")
+    key = dialog.locator("[data-made] code").text_content() or ""
+    limited = page_api.other(key).http
+    assert limited.post(deployed.path, json={"text": "Hello."}).status_code == 200
+    refused = limited.post(deployed.path, json={"text": "Hello."})
+    assert (refused.status_code, int(refused.headers["Retry-After"]) > 3_000) == (429, True)
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Keys").click()
+    row = dialog.get_by_role("row").filter(has_text="Only once")
+    for words in ("1 calls in 3,600 s", "100,000 tokens a day", "0.25 USD a day"):
+        expect(row).to_contain_text(words)
+
+
+def test_a_days_budget_is_set_and_what_was_used_is_shown(
+    visitor: Visitor, deployed: Deployed, page_api: SiteApi
+) -> None:
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Limits").click()
+    expect(dialog.locator("[data-used-today]")).to_have_count(0)
+    dialog.get_by_label("Tokens of a day").fill("2000000")
+    dialog.get_by_label("Cost of a day, in USD").fill("1.50")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    limits = shown(page_api, deployed)["limits"]
+    assert (limits["daily_max_tokens"], limits["daily_max_cost_usd"]) == (2_000_000, "1.5")
+    called = deployed.call()
+    assert called.status_code == 200, called.text
+    tokens = called.json()["usage"]["input_tokens"] + called.json()["usage"]["output_tokens"]
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Limits").click()
+    expect(dialog.locator("[data-used-today]")).to_contain_text(f"{tokens:,} tokens")

@@ -17,6 +17,8 @@ import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
 
 const UNFINISHED = "A field holds something that is no value yet. Correct what is marked, then save.";
+/** Limits that are sent as they are typed. */
+const TEXTS = new Set(["when_full", "max_cost_usd", "daily_max_cost_usd"]);
 
 class ConfigureForm extends HTMLElement {
   #etag = "";
@@ -181,7 +183,7 @@ class ConfigureForm extends HTMLElement {
 function limitOf(control: Control, before: Json): Json {
   if (control.value === String(before ?? "")) return before;
   if (control.value === "") return null;
-  return control.name === "when_full" || control.name === "max_cost_usd" ? control.value : Number(control.value);
+  return TEXTS.has(control.name) ? control.value : Number(control.value);
 }
 
 customElements.define("configure-form", ConfigureForm);

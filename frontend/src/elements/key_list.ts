@@ -1,10 +1,11 @@
 /** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, revokes one. */
 
 import { api } from "../client";
+import type { ApiError } from "../problem";
 import { act } from "./acting";
-import { setError } from "./fields";
+import { type Control, placeProblems, setError } from "./fields";
 import { make } from "./make";
-import { makeKey, type NewKey } from "./new_key";
+import { type KeyLimits, makeKey, type NewKey } from "./new_key";
 import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
 
@@ -15,10 +16,10 @@ class KeyList extends HTMLElement {
       if (button?.matches("[data-make-key]")) void this.#press(button);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
-    guardUnsaved(this, () => this.#name !== null && this.#name.value !== this.#name.defaultValue);
-    // Enter in the name would save the whole form.
-    this.#name?.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter") return;
+    guardUnsaved(this, () => this.#typed.some((control) => control.value !== control.defaultValue));
+    // Enter in one of the fields would save the whole form.
+    this.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.target as Element).matches("[data-name], [data-key-limit]")) return;
       event.preventDefault();
       this.querySelector<HTMLButtonElement>("[data-make-key]")?.click();
     });
@@ -28,21 +29,46 @@ class KeyList extends HTMLElement {
     return this.querySelector<HTMLInputElement>("[data-name]");
   }
 
+  get #limits(): HTMLInputElement[] {
+    return [...this.querySelectorAll<HTMLInputElement>("[data-key-limit]")];
+  }
+
+  /** What is typed of a new key. */
+  get #typed(): HTMLInputElement[] {
+    return [...(this.#name ? [this.#name] : []), ...this.#limits];
+  }
+
+  /** The fields of a new key, by the pointers under which the API names them. */
+  get #controls(): Map<string, Control> {
+    const controls = new Map<string, Control>(
+      this.#limits.map((control) => [`/limits/${control.dataset.keyLimit}`, control]),
+    );
+    if (this.#name) controls.set("/name", this.#name);
+    return controls;
+  }
+
   async #press(button: HTMLButtonElement): Promise<void> {
-    const name = this.#name;
-    if (name) setError(name);
+    for (const control of this.#controls.values()) setError(control);
+    const broken = this.#limits.find((control) => control.validity.badInput);
+    if (broken) {
+      setError(broken, "This is no number.");
+      broken.focus();
+      return;
+    }
     await act(
       button,
       () => this.#make(),
       this.#error,
-      (error) => {
-        const message = error.messageFor("/name");
-        if (message === undefined || !name) return false;
-        setError(name, message);
-        name.focus();
-        return true;
-      },
+      (error) => this.#tell(error),
     );
+  }
+
+  #tell(error: ApiError): boolean {
+    const problems = error.problem.errors ?? [];
+    const elsewhere = placeProblems(this.#controls, problems);
+    if (problems.length === 0 || elsewhere.length) return false;
+    this.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
+    return true;
   }
 
   get #error(): HTMLElement | null {
@@ -52,8 +78,18 @@ class KeyList extends HTMLElement {
   async #make(): Promise<void> {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
-    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes));
-    if (this.#name) this.#name.defaultValue = name;
+    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits()));
+    for (const control of this.#typed) control.defaultValue = control.value;
+  }
+
+  #typedLimits(): KeyLimits {
+    const typed = this.#limits.filter((control) => control.value !== "");
+    return Object.fromEntries(
+      typed.map(({ dataset: { keyLimit = "" }, value }) => [
+        keyLimit,
+        keyLimit === "daily_max_cost_usd" ? value : Number(value),
+      ]),
+    );
   }
 
   #show(made: NewKey): void {

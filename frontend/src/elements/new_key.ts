@@ -8,7 +8,15 @@ export interface NewKey {
   key: string;
 }
 
-export function makeKey(deploymentId: string, name: string, scopes?: string[]): Promise<NewKey> {
+/** Of each limit its number, money as text; what is left out is no limit. */
+export type KeyLimits = Record<string, number | string>;
+
+export function makeKey(
+  deploymentId: string,
+  name: string,
+  scopes?: string[],
+  limits: KeyLimits = {},
+): Promise<NewKey> {
   // A name is a line of 100 characters.
-  return api.post<NewKey>("/api/keys", { name: name.slice(0, 100), deployments: [deploymentId], scopes });
+  return api.post<NewKey>("/api/keys", { name: name.slice(0, 100), deployments: [deploymentId], scopes, limits });
 }
