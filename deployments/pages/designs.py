@@ -7,6 +7,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from access.pages import Page
+from access.rights import RIGHTS
 from deployments.models import Deployment
 from designs.models import OrchestrationDesign
 from designs.problem_counts import count_problems
@@ -19,6 +20,7 @@ class DesignsPage(Page):
     """The designs that the reader may see, newest first. `?search=` narrows them, `?page=` leads on."""
 
     template_name = "designs/designs.html"
+    verbs = RIGHTS["design"]["list"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         search = self.request.GET.get("search", "").strip()[:200]
@@ -39,6 +41,8 @@ class DesignsPage(Page):
 
 class SampleDocument(Page):
     """The document of a sample, as the gallery hands it to the API."""
+
+    verbs = RIGHTS["site"]["read_samples"]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         for sample in load_samples():

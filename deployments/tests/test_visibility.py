@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from access.models import Team
-from access.principal import ALL, ALL_VERBS, Principal
+from access.principal import ALL, Principal
 from deployments.deploying import deploy_design
 from deployments.executions.lifecycle import request_cancel
 from deployments.keys import Scope, make_key
@@ -118,14 +118,15 @@ def test_another_teams_design_is_an_unknown_one_to_deploy() -> None:
     assert (status, problem["errors"][0]["code"]) == (422, "unknown_design")
 
 
-def test_a_single_row_is_visible_to_whom_the_queryset_shows_it() -> None:
+def test_a_single_row_is_known_to_whom_the_queryset_shows_it() -> None:
     mine = Deployment.objects.get(id=make_things(Team.default(), "mine")["deployment"])
     theirs = Deployment.objects.get(id=make_things(Team.objects.create(name="other"), "theirs")["deployment"])
-    for teams in (ALL, frozenset[int](), frozenset({mine.team_id}), frozenset({mine.team_id, theirs.team_id})):
+    for teams in ([], [mine.team_id], [mine.team_id, theirs.team_id], None):
+        rights: Any = ALL if teams is None else dict.fromkeys(teams, frozenset({"execute"}))
         for deployments in (ALL, frozenset[UUID](), frozenset({mine.id}), frozenset({theirs.id})):
-            principal = Principal(None, teams, ALL_VERBS, deployments, "user:x")
-            shown = set(Deployment.objects.visible_to(principal))
-            assert {row for row in (mine, theirs) if row.is_visible_to(principal)} == shown
+            principal = Principal(rights, deployments, "user:x")
+            shown = set(Deployment.objects.known_to(principal))
+            assert {row for row in (mine, theirs) if row.is_known_to(principal)} == shown
 
 
 def test_someone_in_no_team_sees_nothing() -> None:
