@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest
 
+from access.admin_rights import TeamRowsAdmin
 
-class MadeElsewhereAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+
+class MadeElsewhereAdmin(TeamRowsAdmin):
     """Rows that the API, the pages or a command make. What else may be done with them here, its subclasses say."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

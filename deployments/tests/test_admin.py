@@ -230,6 +230,7 @@ def test_keys_are_revoked(admin: Client) -> None:
 def viewer(client: Client) -> Client:
     user = User.objects.create_user("viewer", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    user.groups.add(Team.default())
     client.force_login(user)
     return client
 
@@ -240,8 +241,9 @@ def test_who_may_only_look_finds_no_actions(viewer: Client) -> None:
     run_action(viewer, ExecutionLog, "cancel")
     run_action(viewer, ExecutionLog, "rerun_from_start")
     run_action(viewer, Deployment, "deactivate")
-    run_action(viewer, ApiKey, "revoke")
     run_action(viewer, ScheduleConfig, "pause")
+    revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
+    assert viewer.post(url_of(ApiKey, "changelist"), revoke).status_code == 403
     assert ExecutionLog.objects.get().status == "queued"
     assert Deployment.objects.get().status == "active"
     assert ScheduleConfig.objects.get().paused_at is None
