@@ -11,6 +11,7 @@ from django.test import Client
 
 from access.models import Team
 from access.principal import ALL, Principal
+from access.principal_of import PERMISSION_OF
 from deployments.deploying import deploy_design
 from deployments.executions.lifecycle import request_cancel
 from deployments.keys import Scope, make_key
@@ -145,6 +146,40 @@ class TestKeysOverRest:
         assert ask("POST", "/api/keys", {}, headers, {"name": "x", "scopes": ["read"]})[0] == 201
         assert ask("POST", "/api/keys", {}, headers, {"name": "x", "scopes": ["execute"]})[0] == 403
         assert ask("POST", "/api/keys", {}, headers, {"name": "x"})[0] == 403
+
+    def test_a_key_gets_rights_of_its_own_team_alone(self) -> None:
+        """Of somebody who may manage keys in two teams and execute in one of them."""
+        user, things = User.objects.create_user("alice"), {}
+        for name, verbs in (("sales", ("view", "manage_keys", "execute")), ("legal", ("view", "manage_keys"))):
+            team = Team.objects.create(name=name)
+            codenames = [PERMISSION_OF[verb].removeprefix("access.") for verb in verbs]  # type: ignore[index] # verbs
+            team.permissions.set(Permission.objects.filter(codename__in=codenames))
+            user.groups.add(team)
+            things[name] = make_things(team, name)["deployment"]
+        browser = Client()
+        browser.force_login(user)
+
+        def make(**body: Any) -> tuple[int, Any]:
+            body = {"name": "new", "scopes": ["execute"]} | body
+            answer = browser.post("/api/keys", body, content_type="application/json")
+            return answer.status_code, answer.json()
+
+        assert make(deployments=[things["sales"]])[1]["team"] == "sales"
+        assert make(team="sales")[1]["team"] == "sales"
+        assert make(deployments=[things["legal"]])[0] == 403
+        assert make(team="legal")[0] == 403
+        assert make(team="legal", scopes=["read"])[1]["team"] == "legal"
+        for body, pointer, code in (
+            ({}, "/team", "team_needed"),
+            ({"team": "nowhere"}, "/team", "unknown_team"),
+            ({"team": "legal", "deployments": [things["sales"]]}, "/team", "other_team"),
+            ({"deployments": list(things.values())}, "/deployments", "several_teams"),
+        ):
+            status, problem = make(**body)
+            assert (status, [(error["pointer"], error["code"]) for error in problem["errors"]]) == (
+                422,
+                [(pointer, code)],
+            )
 
     def test_a_key_for_some_deployments_makes_keys_for_these_alone(self) -> None:
         mine, other = make_things(Team.default(), "mine"), make_things(Team.default(), "other")
