@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
@@ -18,8 +18,8 @@ from access.models import Team
 from access.principal import ALL, ALL_VERBS, Principal
 from deployments.keys import make_key, principal_of_key, principals_of_keys, revoke_key
 from deployments.live import hub as hub_module
-from deployments.live.admission import Credential, principals_by
-from deployments.live.board import REMEMBERED_READINGS, Board, Numbers, read_numbers
+from deployments.live.admission import Admission, Credential, may_follow, principals_by
+from deployments.live.board import LIST_VERBS, REMEMBERED_READINGS, Board, Numbers, read_numbers
 from deployments.live.closing import Closing
 from deployments.live.consumers import _show
 from deployments.live.hub import MAX_PENDING_CHARACTERS, MAX_PENDING_DELTAS, Subscription, current_hub
@@ -28,7 +28,7 @@ from deployments.live.messages import Message, delta_message, event_message
 from deployments.live.sse import CHUNK_CHARACTERS, _chunks
 from deployments.live.states import State, read_states
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
-from deployments.tests.builders import make_deployment, make_queued
+from deployments.tests.builders import make_deployment, make_queued, make_version
 
 
 def add_events(execution: ExecutionLog, count: int, payload: Any = None) -> None:
@@ -218,6 +218,37 @@ class TestRights:
         assert set(principals) == credentials
         assert {principal.label for principal in principals.values()} >= {"key:k", "user:user3"}
         assert principals_by([]) == {}
+
+    @pytest.mark.parametrize("lost", ["the team's right", "the membership"])
+    def test_a_stream_ends_when_the_right_is_left_in_another_team_only(self, lost: str) -> None:
+        """What `Admissions` does every few seconds, by the rights of then. The list goes on with what is left."""
+        view = Permission.objects.get(codename="view_objects")
+        here, there = (Team.objects.create(name=name) for name in ("here", "there"))
+        user = User.objects.create_user("alice")
+        for team in (here, there):
+            team.permissions.add(view)
+            user.groups.add(team)
+        browser = Client()
+        browser.force_login(user)
+        credential = Credential(session_key=browser.session.session_key)
+        execution = make_queued(make_deployment("here", version=make_version(team=here)))  # type: ignore[arg-type] # a Team
+        before = principals_by({credential})[credential]
+        stream = Admission(credential, before, may_follow(execution))
+        board = Admission(credential, before, lambda now: now.may(*LIST_VERBS))
+        for admission in (stream, board):
+            admission.look_again(principals_by({credential})[credential])
+            assert not admission.is_over
+        if lost == "the membership":
+            user.groups.remove(here)
+        else:
+            here.permissions.remove(view)
+        for admission in (stream, board):
+            admission.look_again(principals_by({credential})[credential])
+        assert (stream.closing, board.closing) == (Closing.NOT_ALLOWED, None)
+        numbers_of_both = Board()
+        numbers_of_both.take(1, {uuid4(): numbers(uuid4(), team_id=team.pk) for team in (here, there)})
+        shown = numbers_of_both.changes(board.principal, since=0).numbers
+        assert [row.team_id for row in shown] == [there.pk]
 
     def test_one_execution_is_visible_to_whom_the_queryset_shows_it(self) -> None:
         team, other = Team.default(), Team.objects.create(name="other")

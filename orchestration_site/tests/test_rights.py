@@ -41,6 +41,7 @@ from rest.routers import RootView
 
 pytestmark = pytest.mark.django_db
 
+KEY = next(caller for caller in CALLERS if caller.name == "key of another team")
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -187,9 +188,8 @@ def connect(client: Client, address: str, *, from_our_page: bool = True) -> list
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async_to_sync(URLRouter(websocket_urlpatterns))(
-        {**scope, "extensions": {"websocket.http.response": {}}}, receive, send
-    )
+    site: Any = URLRouter(websocket_urlpatterns)
+    async_to_sync(site)({**scope, "extensions": {"websocket.http.response": {}}}, receive, send)
     return sent
 
 
@@ -225,3 +225,40 @@ def test_sockets_are_opened_by_the_table(caller: Caller, things: Ids) -> None:
                 assert re.sub(rb'"request_id": ?"[^"]*"', b"", repr(answers[0]).encode()) == re.sub(
                     rb'"request_id": ?"[^"]*"', b"", repr(answers[1]).encode()
                 )
+
+
+class TestTwoCredentials:
+    """A request that bears a key and a session is no one's where keys are known, and the session's elsewhere."""
+
+    @pytest.fixture
+    def key(self) -> str:
+        return str(client_of(KEY).defaults["HTTP_AUTHORIZATION"])
+
+    @pytest.fixture
+    def browser(self, things: Ids) -> Client:
+        return client_of(Caller("may view", {HERE: {"view"}}))
+
+    def test_the_api_and_its_streams_refuse_it_whatever_either_may(
+        self, browser: Client, key: str, things: Ids
+    ) -> None:
+        for header in (key, key.lower().replace("bearer", "BEARER"), "Bearer wrong"):
+            for name, row in REST.items():
+                answer = ask(browser, name.partition(" ")[0], row, things, Authorization=header)
+                problem = json.loads(answer.content)
+                assert (name, answer.status_code, problem["type"]) == (name, 400, "/problems/two-credentials")
+
+    @pytest.mark.usefixtures("sockets_that_end")
+    def test_sockets_refuse_it(self, browser: Client, key: str, things: Ids) -> None:
+        browser.defaults["HTTP_AUTHORIZATION"] = key
+        for row in SOCKETS.values():
+            if row is not None:
+                assert connect(browser, _filled(row.address, things))[-1]["code"] == 4400
+
+    def test_pages_and_the_admin_know_sessions_alone(self, browser: Client, key: str, things: Ids) -> None:
+        """A key opens none of them, and adds nothing to what the session may."""
+        assert browser.get("/designs", headers={"Authorization": key}).status_code == 200
+        dialog = f"/deployments/{things['deployment']}/execute"
+        assert browser.get(dialog, headers={"Authorization": key}).status_code == 403
+        for address in ("/designs", dialog, "/admin/"):
+            answer = Client().get(address, headers={"Authorization": key})
+            assert (address, answer.status_code) == (address, 302)
