@@ -27,6 +27,8 @@ class Row:
     also: Verbs = ()
     #: Whether it makes something of the whole team's, which a key for some deployments never does.
     makes: bool = False
+    #: Which of the things the answer lists, where it lists things.
+    lists: str = ""
 
     @property
     def verbs(self) -> Verbs:
@@ -34,7 +36,8 @@ class Row:
 
     @property
     def names_a_thing(self) -> bool:
-        return re.search(r"\{(?!sample)[a-z]+\}", f"{self.address} {self.body}") is not None
+        of_this = re.search(r"\{(?!sample)[a-z]+\}", f"{self.address} {self.body}") is not None
+        return of_this and not self.lists
 
 
 _DOCUMENT: Final = one_agent_document()
@@ -45,7 +48,7 @@ REST: Final[dict[str, Row]] = {
     "GET api-root": Row("site", "read_root", "/api/"),
     "GET endpoint-path": Row("site", "check_endpoint_path", "/api/endpoint-paths?path=free"),
     "POST schedule-preview": Row("site", "preview_schedule", "/api/schedules/preview", body={"interval_seconds": 60}),
-    "GET design-list": Row("design", "list", "/api/designs"),
+    "GET design-list": Row("design", "list", "/api/designs", lists="design"),
     "POST design-list": Row("design", "create", "/api/designs", 201, _DOCUMENT, makes=True),
     "POST design-validate": Row("design", "validate", "/api/designs/validate", body=_DOCUMENT, makes=True),
     "GET design-detail": Row("design", "retrieve", "/api/designs/{design}"),
@@ -55,13 +58,13 @@ REST: Final[dict[str, Row]] = {
     "GET design-versions": Row("design", "versions", "/api/designs/{design}/versions"),
     "GET design-version": Row("design", "version", "/api/designs/{design}/versions/1"),
     "POST design-execute": Row("design", "execute", "/api/designs/{design}/execute", 202, {}),
-    "GET provider-list": Row("provider", "list", "/api/providers"),
+    "GET provider-list": Row("provider", "list", "/api/providers", lists="provider"),
     "POST provider-list": Row("provider", "create", "/api/providers", 201, _ACCOUNT, makes=True),
     "GET provider-detail": Row("provider", "retrieve", "/api/providers/{provider}"),
     "PUT provider-detail": Row("provider", "update", "/api/providers/{provider}", body=_ACCOUNT),
     "PATCH provider-detail": Row("provider", "partial_update", "/api/providers/{provider}", body={"name": "new"}),
     "DELETE provider-detail": Row("provider", "destroy", "/api/providers/{provider}", 204),
-    "GET deployment-list": Row("deployment", "list", "/api/deployments"),
+    "GET deployment-list": Row("deployment", "list", "/api/deployments", lists="deployment"),
     "POST deployment-list": Row(
         "deployment",
         "create",
@@ -90,12 +93,12 @@ REST: Final[dict[str, Row]] = {
     "GET endpoint": Row("deployment", "describe", "/api/deployed/{path}"),
     "POST endpoint": Row("deployment", "call", "/api/deployed/{path}", 202, {}),
     "GET endpoint-openapi": Row("deployment", "describe", "/api/deployed/{path}/openapi.json"),
-    "GET execution-list": Row("execution", "list", "/api/executions"),
+    "GET execution-list": Row("execution", "list", "/api/executions", lists="execution"),
     "GET execution-detail": Row("execution", "retrieve", "/api/executions/{execution}"),
     "GET execution-events": Row("execution", "events", "/api/executions/{execution}/events"),
     "POST execution-cancel": Row("execution", "cancel", "/api/executions/{execution}/cancel", 202),
     "POST execution-rerun": Row("execution", "rerun", "/api/executions/{ended}/rerun", 201, {"from": "start"}),
-    "GET key-list": Row("key", "list", "/api/keys"),
+    "GET key-list": Row("key", "list", "/api/keys", lists="key"),
     "POST key-list": Row(
         "key", "create", "/api/keys", 201, {"name": "new", "scopes": ["read"]}, also=("view",), makes=True
     ),
@@ -114,20 +117,20 @@ REST: Final[dict[str, Row]] = {
 
 #: By the name of the page, asked for as htmx does.
 PAGES: Final[dict[str, Row]] = {
-    "deployments": Row("deployment", "list", "/"),
-    "deployment-cards": Row("deployment", "list", "/deployments/cards"),
-    "deploy-dialog": Row("design", "deploy", "/deployments/new"),
+    "deployments": Row("deployment", "list", "/", lists="deployment"),
+    "deployment-cards": Row("deployment", "list", "/deployments/cards?id={deployment}", lists="deployment"),
+    "deploy-dialog": Row("design", "deploy", "/deployments/new", lists="design"),
     "deploy-dialog#design": Row("design", "deploy", "/deployments/new?design={design}"),
     "configure-dialog": Row("deployment", "partial_update", "/deployments/{deployment}/configure"),
     "call-dialog": Row("deployment", "describe", "/deployments/{deployment}/call"),
     "delete-dialog": Row("deployment", "destroy", "/deployments/{deployment}/delete"),
     "version-differences": Row("deployment", "compare_versions", "/deployments/{deployment}/differences"),
-    "designs": Row("design", "list", "/designs"),
+    "designs": Row("design", "list", "/designs", lists="design"),
     "designer": Row("design", "retrieve", "/designs/{design}"),
     "sample-document": Row("site", "read_samples", "/designs/samples/{sample}"),
     "execute-dialog": Row("deployment", "execute", "/deployments/{deployment}/execute"),
     "history-dialog": Row("deployment", "logs", "/deployments/{deployment}/history"),
-    "executions": Row("execution", "list", "/executions"),
+    "executions": Row("execution", "list", "/executions", lists="execution"),
     "execution": Row("execution", "retrieve", "/executions/{execution}"),
 }
 #: Open to everybody: they show nothing of a team's.

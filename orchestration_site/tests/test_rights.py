@@ -132,6 +132,11 @@ def expected(caller: Caller, row: Row) -> int:
     return row.ok if HERE in allowed else 403
 
 
+def is_listed(caller: Caller, row: Row) -> bool:
+    """Whether the list shows this team's thing: to who has the right for the list in this team."""
+    return caller.is_valid and not caller.is_narrow and is_allowed(caller, row, HERE)
+
+
 def is_allowed(caller: Caller, row: Row, team: str) -> bool:
     held = caller.verbs_in(team)
     return not held.isdisjoint(row.verbs) and set(row.also) <= held
@@ -139,13 +144,15 @@ def is_allowed(caller: Caller, row: Row, team: str) -> bool:
 
 @pytest.mark.parametrize("caller", CALLERS, ids=str)
 def test_the_api_answers_by_the_table(caller: Caller, things: Ids) -> None:
-    client, wrong, told_apart = client_of(caller), {}, []
+    client, wrong, told_apart = client_of(caller), dict[str, Any](), []
     missing = missing_things(things)
     for name, row in REST.items():
         method = name.partition(" ")[0]
         answer = ask(client, method, row, things, Prefer="respond-async")
         if answer.status_code != expected(caller, row):
             wrong[name] = (answer.status_code, expected(caller, row))
+        if row.lists and (things[row.lists] in answer.content.decode()) is not is_listed(caller, row):
+            wrong[name] = f"lists it: {not is_listed(caller, row)}"
         if answer.status_code in (404, 422):
             absent = ask(client, method, row, missing, Prefer="respond-async")
             told_apart += [name] if shown(absent, missing) != shown(answer, things) else []
@@ -154,7 +161,7 @@ def test_the_api_answers_by_the_table(caller: Caller, things: Ids) -> None:
 
 @pytest.mark.parametrize("caller", PEOPLE, ids=str)
 def test_the_pages_answer_by_the_table(caller: Caller, things: Ids) -> None:
-    client, wrong, told_apart = client_of(caller), {}, []
+    client, wrong, told_apart = client_of(caller), dict[str, Any](), []
     missing = missing_things(things)
     for name, row in PAGES.items():
         answer = ask(client, "get", row, things, **{"HX-Request": "true"})
@@ -162,6 +169,8 @@ def test_the_pages_answer_by_the_table(caller: Caller, things: Ids) -> None:
         wanted = 403 if caller.is_valid and not caller.may_somewhere(*row.verbs) else expected(caller, row)
         if answer.status_code != wanted:
             wrong[name] = (answer.status_code, wanted)
+        if row.lists and (things[row.lists] in answer.content.decode()) is not is_listed(caller, row):
+            wrong[name] = f"lists it: {not is_listed(caller, row)}"
         if answer.status_code == 404:
             absent = ask(client, "get", row, missing, **{"HX-Request": "true"})
             told_apart += [name] if shown(absent, missing) != shown(answer, things) else []
