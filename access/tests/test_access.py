@@ -81,6 +81,13 @@ def test_an_inactive_superuser_may_nothing() -> None:
     assert principal_of(user).rights == {}
 
 
+def test_an_inactive_member_may_nothing() -> None:
+    user = make_user(teams=(give(Team.objects.create(name="sales"), "view"),), verbs=("change",))
+    assert principal_of(user).may("view", "change")
+    user.is_active = False
+    assert principal_of(user).rights == {}
+
+
 class TestTeamOfSomethingNew:
     """It goes where its maker may make it, and never to a team that was guessed."""
 

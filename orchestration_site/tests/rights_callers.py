@@ -69,6 +69,7 @@ CALLERS: Final = (
     Caller("member without a right", {HERE: ()}),
     Caller("member of another team", {THERE: ALL_VERBS}),
     Caller("no right here and all there", {HERE: (), THERE: ALL_VERBS}),
+    Caller("may view here and all there", {HERE: {"view"}, THERE: ALL_VERBS}),
     Caller("may all here and execute there", {HERE: ALL_VERBS, THERE: {"execute"}}),
     *(_with_key(scope) for scope in SCOPES),
     _with_key(*SCOPES, name="key of another team", team=THERE),
