@@ -1,19 +1,23 @@
 """Users and teams in the admin. Django's groups are shown as what they are here: teams."""
 
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
-from access.models import Team
+from access.admin_rights import SuperusersAlone
+from access.audited_admin import AuditedAdmin
+from access.models import AuditRecord, AuditSegment, Team
+from access.read_only_admin import ReadOnly, ReadOnlyAdmin
 
 admin.site.unregister(Group)
 admin.site.unregister(User)
 
 
 @admin.register(Team)
-class TeamAdmin(GroupAdmin):
+class TeamAdmin(AuditedAdmin, GroupAdmin):
     """Teams, with their members counted and the rights that they give."""
 
     list_display = ["name", "members", "rights"]
@@ -21,7 +25,7 @@ class TeamAdmin(GroupAdmin):
     ordering = ["name"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
-        teams = super().get_queryset(request).prefetch_related("permissions")
+        teams: QuerySet[Group] = super().get_queryset(request).prefetch_related("permissions")
         return teams.annotate(member_count=Count("user", distinct=True))
 
     @admin.display(ordering="member_count")
@@ -35,7 +39,7 @@ class TeamAdmin(GroupAdmin):
 
 
 @admin.register(User)
-class TeamUserAdmin(UserAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+class TeamUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
     """Users, with their teams."""
 
     list_display = ["username", "email", "teams", "is_active", "is_staff", "is_superuser", "last_login"]
@@ -47,3 +51,22 @@ class TeamUserAdmin(UserAdmin):  # type: ignore[type-arg] # the stubs' parameter
     @admin.display
     def teams(self, user: User) -> str:
         return ", ".join(sorted(group.name for group in user.groups.all())) or "none: sees nothing"
+
+
+@admin.register(AuditRecord)
+class AuditRecordAdmin(ReadOnlyAdmin):
+    """Who did what to which object, when and from where. What is no team's, signing in above all, superusers see."""
+
+    kind = "audit"
+    list_display = ["created_at", "actor", "action", "object_type", "object_label", "team", "way", "address"]
+    list_filter = ["action", "object_type", "way", "created_at"]
+    search_fields = ["actor", "object_label", "object_id", "request_id", "address"]
+    list_select_related = ["team"]
+    show_full_result_count = False
+
+
+@admin.register(AuditSegment)
+class AuditSegmentAdmin(ReadOnly, SuperusersAlone, ModelAdmin):  # type: ignore[type-arg] # as above
+    """The sealed days of the audit; `manage.py verify_audit` computes them again."""
+
+    list_display = ["day", "records", "digest", "sealed_at"]

@@ -83,7 +83,7 @@ class TeamRowsAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' paramete
 
     def formfield_for_foreignkey(self, db_field: "ForeignKey[Any, Any]", request: HttpRequest, **kwargs: Any) -> Any:
         """Something new goes to a team where the reader may make it."""
-        if db_field.related_model is Team:
+        if db_field.related_model is Team and "create" in RIGHTS[self.kind]:
             team_ids = principal_in_admin(request).teams_with(*self._verbs("create"))
             kwargs["queryset"] = Team.objects.all() if team_ids is ALL else Team.objects.filter(pk__in=team_ids)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
@@ -95,10 +95,10 @@ class TeamRowsAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' paramete
         principal, verbs = principal_in_admin(request), self._verbs(action)
         return principal.may(*verbs) if row is None else principal.may_in(self._team_of(row), *verbs)
 
-    def _team_of(self, row: Any) -> int:
+    def _team_of(self, row: Any) -> int | None:
         for owner in self.team_path.split("__")[:-1]:
             row = getattr(row, owner)
-        team_id: int = row.team_id
+        team_id: int | None = row.team_id
         return team_id
 
     def _within(self, rows: QuerySet[Any], request: HttpRequest, verbs: tuple[Verb, ...]) -> QuerySet[Any]:

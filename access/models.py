@@ -3,7 +3,9 @@
 from typing import Any, Self
 
 from django.contrib.auth.models import Group
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
+from django.utils import timezone
 
 from access.principal import ALL, Everything, Principal, Verb
 
@@ -59,3 +61,83 @@ class TeamOwned(models.Model):
 
     class Meta:
         abstract = True
+
+
+class AppendOnlyError(Exception):
+    """Something tried to change or delete what is only ever added."""
+
+
+class AppendOnlyQuerySet(TeamQuerySet):
+    """Rows that are added, and neither changed nor deleted from here."""
+
+    def update(self, **_: Any) -> int:
+        raise AppendOnlyError("These rows are never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("These rows are never deleted.")
+
+    def bulk_update(self, *_: Any, **__: Any) -> int:
+        raise AppendOnlyError("These rows are never changed.")
+
+
+class AppendOnly(models.Model):
+    """A row that is added once."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnlyError("This row is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *_: Any, **__: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnlyError("This row is never deleted.")
+
+
+class AuditRecord(AppendOnly):
+    """Who did what to which object, when and from where. Written by `access.audit` alone."""
+
+    id = models.BigAutoField(primary_key=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    actor = models.CharField(max_length=200, help_text="user:alice, key:crm, system, or who ran a command.")
+    user_id = models.BigIntegerField(null=True, blank=True)
+    key_id = models.UUIDField(null=True, blank=True)
+    action = models.CharField(max_length=40)
+    object_type = models.CharField(max_length=40, blank=True, default="")
+    object_id = models.CharField(max_length=64, blank=True, default="")
+    object_label = models.CharField(max_length=200, blank=True, default="")
+    details = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
+    way = models.CharField(max_length=10, help_text="api, page, admin, socket or process.")
+    address = models.GenericIPAddressField(null=True, blank=True)
+    request_id = models.CharField(max_length=128, blank=True, default="")
+
+    objects = AppendOnlyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="audit_created"),
+            models.Index(fields=["team", "-created_at", "-id"], name="audit_team_created"),
+            models.Index(fields=["object_type", "object_id"], name="audit_object"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.action} {self.object_label}".strip()
+
+
+class AuditSegment(AppendOnly):
+    """The digest of one day's records (UTC), chained to that of the day before it that has any."""
+
+    day = models.DateField(primary_key=True)
+    records = models.PositiveBigIntegerField()
+    previous_digest = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, help_text="SHA-256, in hexadecimal.")
+    sealed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["day"]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.digest[:12]}…"

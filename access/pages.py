@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.views.generic import TemplateView
 
 from access.models import TeamQuerySet
+from access.origin import note_caller
 from access.principal import Principal, Verbs
 from access.principal_of import principal_of
 
@@ -39,6 +40,7 @@ class Page(AccessMixin, TemplateView):
             return self._send_to_sign_in(request)
         if not self.principal.may(*self.verbs):
             raise self._lacking()
+        note_caller(self.principal)
         show: Callable[..., HttpResponseBase] = super().dispatch
         return show(request, *args, **kwargs)
 

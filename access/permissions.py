@@ -7,7 +7,8 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from access.models import TeamOwned, TeamQuerySet
+from access.models import TeamQuerySet
+from access.origin import note_caller
 from access.principal import Principal, Verbs
 
 
@@ -42,6 +43,7 @@ class HasVerb(BasePermission):
         principal = request.auth
         if not isinstance(principal, Principal):
             return False
+        note_caller(principal)
         verbs = _required_verbs(request, view)
         if verbs is None or principal.may(*verbs):
             return True
@@ -50,8 +52,8 @@ class HasVerb(BasePermission):
 
     def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
         verbs = _required_verbs(request, view)
-        # What belongs to no team itself was found through what does; the browsable API asks of that, too.
-        return verbs is None or not isinstance(obj, TeamOwned) or caller_of(request).may_in(obj.team_id, *verbs)
+        # What has no team of its own was found through what has one; the browsable API asks of that, too.
+        return verbs is None or not hasattr(obj, "team_id") or caller_of(request).may_in(obj.team_id, *verbs)
 
 
 def _required_verbs(request: Request, view: Any) -> Verbs | None:

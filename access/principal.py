@@ -40,11 +40,13 @@ class Principal:
         """The teams that the caller belongs to, whatever their rights there."""
         return ALL if self.rights is ALL else frozenset(self.rights)
 
-    def verbs_in(self, team_id: int) -> frozenset[Verb]:
-        """What is allowed with that team's objects."""
-        return ALL_VERBS if self.rights is ALL else self.rights.get(team_id, frozenset())
+    def verbs_in(self, team_id: int | None) -> frozenset[Verb]:
+        """What is allowed with that team's objects. What is no team's is the superusers'."""
+        if self.rights is ALL:
+            return ALL_VERBS
+        return frozenset() if team_id is None else self.rights.get(team_id, frozenset())
 
-    def may_in(self, team_id: int, *verbs: Verb) -> bool:
+    def may_in(self, team_id: int | None, *verbs: Verb) -> bool:
         """Whether any of these verbs is allowed with that team's objects."""
         return not self.verbs_in(team_id).isdisjoint(verbs)
 

@@ -14,11 +14,18 @@ class MadeElsewhereAdmin(TeamRowsAdmin):
         return False
 
 
-class ReadOnlyAdmin(MadeElsewhereAdmin):
-    """Rows that are shown here, and neither changed nor deleted."""
+class ReadOnly:
+    """Put it before a ModelAdmin: its rows are shown here, and neither added, changed nor deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ReadOnlyAdmin(ReadOnly, TeamRowsAdmin):
+    """Rows of teams that are shown here and nothing else, but for the actions that a subclass names."""

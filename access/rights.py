@@ -71,6 +71,10 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "cancel": ("execute",),
         "rerun": ("execute",),
     },
+    "audit": {
+        "list": ("manage_keys",),
+        "retrieve": ("manage_keys",),
+    },
     "key": {
         "list": ("manage_keys",),
         "retrieve": ("manage_keys",),

@@ -354,7 +354,7 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         for key in keys:
-            revoke_key(key=key)
+            revoke_key(key=key, by=_actor(request))
         self.message_user(request, f"{len(keys)} revoked.", messages.SUCCESS)
 
 

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Literal
@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from access.audit import Action, record_action
 from deployments.endpoint_path import canonical_endpoint_path
 from deployments.executions.lifecycle import cancel_queued_of_deployment
 from deployments.input_schemas import input_schema_of
@@ -100,6 +101,7 @@ def deploy_design(
             if schedule is not None:
                 _write_schedule(deployment, schedule)
                 _reschedule(deployment, after=timezone.now())
+            _record("deployment.deployed", deployment, by, {"design": design.name, "version": chosen.number})
     except IntegrityError:
         # The unique index decides, for two that come at once as well.
         if Deployment.objects.by_endpoint(path).exists():
@@ -133,6 +135,7 @@ def update_deployment(
         deployment.save(update_fields=[*_CHANGED_FIELDS, *LIMIT_FIELDS])
         if since is not None:
             _reschedule(deployment, after=since)
+        _record("deployment.changed", deployment, by, _told(changes, deployment))
     return deployment
 
 
@@ -150,9 +153,35 @@ def undeploy(*, deployment_id: UUID, by: str, expected_revision: int | None = No
             ScheduleConfig.objects.filter(id=schedule.id).update(enabled=False)
             unschedule_deployment(schedule=schedule)
         Deployment.objects.filter(id=deployment_id).update(deleted_at=timezone.now(), updated_at=timezone.now())
+        _record("deployment.undeployed", Deployment.objects.get(id=deployment_id), by, {})
         # And once more, without any lock, what this, a beat or a caller has queued since the first time.
         again = partial(cancel_queued_of_deployment, deployment_id=deployment_id, by=by)
         transaction.on_commit(again, robust=True)
+
+
+def _record(action: Action, deployment: Deployment, by: str, details: Mapping[str, Any]) -> None:
+    """Of the transaction that does it."""
+    on = ("deployment", deployment.id)
+    record_action(action, by=by, team_id=deployment.team_id, on=on, label=deployment.endpoint_path, details=details)
+
+
+def _told(changes: DeploymentChanges, deployment: Deployment) -> dict[str, Any]:
+    """What was set, for the audit. The input of a schedule is a payload, and stays out of it."""
+    told: dict[str, Any] = {}
+    if changes.version is not UNSET:
+        told["version"] = deployment.version.number
+    if changes.status is not UNSET:
+        told["status"] = changes.status
+    if changes.limits is not UNSET:
+        told["limits"] = dict(_values_of(changes.limits))
+    if changes.schedule is not UNSET:
+        schedule = None if changes.schedule is None else dict(_values_of(changes.schedule))
+        told["schedule"] = schedule and {name: value for name, value in schedule.items() if name != "input_data"}
+    return told
+
+
+def _values_of(given: LimitFields | ScheduleFields | Mapping[str, Any]) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else asdict(given)
 
 
 def _raise_revision(deployment_id: UUID, expected: int | None) -> None:

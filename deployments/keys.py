@@ -7,15 +7,16 @@ through an index, and the SHA-256 of the whole.
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from access.audit import Action, record_action
 from access.principal import ALL, Principal, Verb
 from deployments.models import ApiKey, Deployment
 from deployments.prepared_statements import PreparedRead
@@ -68,13 +69,26 @@ def make_key(
         )
         if deployments is not None:
             key.deployments.set(deployments)
+        _record("key.made", key, created_by, {"scopes": key.scopes, "expires_at": expires_at} | _for_which(deployments))
     return key, plaintext
 
 
-def revoke_key(*, key: ApiKey) -> None:
+def revoke_key(*, key: ApiKey, by: str) -> None:
     """From now on the key opens nothing. Revoking twice keeps the first time."""
-    ApiKey.objects.filter(id=key.id, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    with transaction.atomic():
+        if ApiKey.objects.filter(id=key.id, revoked_at__isnull=True).update(revoked_at=timezone.now()):
+            _record("key.revoked", key, by, {})
     key.refresh_from_db(fields=["revoked_at"])
+
+
+def _record(action: Action, key: ApiKey, by: str, details: Mapping[str, Any]) -> None:
+    """Of the transaction that does it. The prefix tells keys of one name apart, and opens nothing."""
+    label = f"{key.name} ({key.prefix}…)"
+    record_action(action, by=by, team_id=key.team_id, on=("key", key.id), label=label, details=details)
+
+
+def _for_which(deployments: Collection[Deployment] | None) -> dict[str, Any]:
+    return {"deployments": "all" if deployments is None else sorted(each.endpoint_path for each in deployments)}
 
 
 def principal_of_key(plaintext: str) -> tuple[Principal, datetime | None] | None:

@@ -75,7 +75,7 @@ class Prepared:
 
 
 class PreparedRead(Generic[RowT]):
-    """The rows of `rows(slot)`. What it leaves out with `only` or `defer` is read when it is asked for, as ever."""
+    """The rows of `rows(slot)`, of one table. What it leaves out with `only` or `defer` is read when asked for."""
 
     def __init__(self, model: type[RowT], rows: Callable[[MakeSlot], "models.QuerySet[RowT]"]) -> None:
         self._model = model
@@ -83,13 +83,36 @@ class PreparedRead(Generic[RowT]):
 
     def first(self, **values: Any) -> RowT | None:
         """The first row, None when there is none."""
-        rows = self._model._default_manager.raw(self._prepared.sql, self._prepared.fill(values))  # noqa: SLF001 - Django's documented API
-        return next(iter(rows), None)
+        database = connections[DEFAULT_DB_ALIAS]
+        with database.cursor() as cursor:
+            cursor.execute(self._prepared.sql, self._prepared._fill(values, database))  # noqa: SLF001 - of this module
+            found = cursor.fetchone()
+        return None if found is None else self._make(found, database)
+
+    def _make(self, found: Sequence[Any], database: BaseDatabaseWrapper) -> RowT:
+        """The row as a queryset makes it, without finding out anew for each which column is which field."""
+        row = list(found)
+        for place, (convert_all, expression) in self._converters.items():
+            for convert in convert_all:
+                row[place] = convert(row[place], expression, database)
+        return self._model.from_db(DEFAULT_DB_ALIAS, self._names, row)
+
+    @cached_property
+    def _compiler(self) -> Any:
+        return self._rows(slots_of(self._model)).order_by().query.get_compiler(DEFAULT_DB_ALIAS)
 
     @cached_property
     def _prepared(self) -> Prepared:
-        sql, parameters = self._rows(slots_of(self._model)).order_by().query.sql_with_params()
-        return Prepared(sql, parameters)
+        return Prepared(*self._compiler.as_sql())
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [column.target.attname for column, *_ in self._compiler.select]
+
+    @cached_property
+    def _converters(self) -> dict[int, Any]:
+        converters: dict[int, Any] = self._compiler.get_converters([column for column, *_ in self._compiler.select])
+        return converters
 
 
 class PreparedUpdate:

@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from deployments.api.audit import AuditViewSet
 from deployments.api.deployed import DeployedEndpointView, EndpointOpenApiView
 from deployments.api.deployments import DeploymentViewSet
 from deployments.api.drafts import DraftExecutionView
@@ -16,6 +17,7 @@ router = BothSlashesRouter()
 router.register("deployments", DeploymentViewSet, basename="deployment")
 router.register("executions", ExecutionViewSet, basename="execution")
 router.register("keys", KeyViewSet, basename="key")
+router.register("audit", AuditViewSet, basename="audit")
 
 #: A schedule stands below its deployment: the method and the action of each address.
 SCHEDULE_ACTIONS = {"preview": "get", "pause": "post", "resume": "post", "run": "post"}

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from rest_framework.exceptions import ValidationError
 
 from access.admin_rights import OwnTeamsFilter, TeamRowsAdmin
+from access.audited_admin import AuditedAdmin
 from access.read_only_admin import ReadOnlyAdmin
 from designs.api.serializers import PricesField, moves_key
 from designs.base_urls import problem_with_base_url
@@ -131,7 +132,7 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(TeamRowsAdmin):
+class ProviderAccountAdmin(AuditedAdmin, TeamRowsAdmin):
     """Accounts at model providers."""
 
     kind = "provider"

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from access.audit import Action, record_action
 from designs.models import OrchestrationDesign
 from designs.providers import models_for
 from executor.document import parse_design, to_document
@@ -28,13 +29,16 @@ class DesignDeployed(Exception):
 def create_design(*, document: object, team_id: int, by: str) -> OrchestrationDesign:
     """Store a new design. Raises `MalformedDesign`; what is merely unsound is stored as it is."""
     parsed = parse_design(document)
-    return OrchestrationDesign.objects.create(
-        team_id=team_id,
-        name=parsed.name,
-        description=parsed.description,
-        draft=to_document(parsed),
-        created_by=by,
-    )
+    with transaction.atomic():
+        design = OrchestrationDesign.objects.create(
+            team_id=team_id,
+            name=parsed.name,
+            description=parsed.description,
+            draft=to_document(parsed),
+            created_by=by,
+        )
+        _record("design.created", design, by)
+    return design
 
 
 def save_draft(*, design: OrchestrationDesign, parsed: Design) -> None:
@@ -50,13 +54,14 @@ def parse_merged(*, design: OrchestrationDesign, changes: Mapping[str, Any]) -> 
     return parse_design({**design.draft, **changes})
 
 
-def delete_design(*, design: OrchestrationDesign) -> None:
+def delete_design(*, design: OrchestrationDesign, by: str) -> None:
     """Hide the design for good; history keeps its name. The caller holds the row's lock. Raises `DesignDeployed`."""
     with transaction.atomic():
         if names := _live_dependents(design):
             raise DesignDeployed(names)
         design.deleted_at = timezone.now()
         design.save(update_fields=["deleted_at", "updated_at"])
+        _record("design.deleted", design, by)
 
 
 def problems_of(design: OrchestrationDesign) -> list[Problem]:
@@ -67,6 +72,11 @@ def problems_of(design: OrchestrationDesign) -> list[Problem]:
 def problems_with(parsed: Design, *, team_id: int) -> list[Problem]:
     """The same for a design that is not stored."""
     return validate_design(parsed, models=models_for(team_id))
+
+
+def _record(action: Action, design: OrchestrationDesign, by: str) -> None:
+    """Of the transaction that does it. Drafts are saved while somebody types: what counts of them is a version."""
+    record_action(action, by=by, team_id=design.team_id, on=("design", design.id), label=design.name)
 
 
 def _live_dependents(design: OrchestrationDesign) -> list[str]:

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max
 
+from access.audit import record_action
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.providers import models_for
 from executor.document import content_hash, parse_design, to_document
@@ -33,14 +34,18 @@ def freeze_version(*, design: OrchestrationDesign, created_by: str) -> DesignVer
         if not OrchestrationDesign.objects.live().select_for_update(no_key=True).filter(id=design.id).exists():
             raise InvalidDesign([Problem("", "design_deleted", "This design was deleted in the meantime.")])
         versions = DesignVersion.objects.filter(design=design)
-        same = versions.filter(content_hash=digest).first()
-        return same or DesignVersion.objects.create(
+        if (same := versions.filter(content_hash=digest).first()) is not None:
+            return same
+        made = DesignVersion.objects.create(
             design=design,
             number=(versions.aggregate(last=Max("number"))["last"] or 0) + 1,
             content_hash=digest,
             document=to_document(parsed),
             created_by=created_by,
         )
+        on, details = ("version", made.id), {"number": made.number, "content_hash": digest}
+        record_action("version.made", by=created_by, team_id=design.team_id, on=on, label=design.name, details=details)
+        return made
 
 
 def parse_version(version_id: UUID) -> Design:

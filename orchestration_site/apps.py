@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 
+from orchestration_site import checks
 from orchestration_site.celery import app
 
 
@@ -10,3 +11,5 @@ class OrchestrationSiteConfig(AppConfig):
     verbose_name = "Site"
     #: Loaded with the apps, so that whatever process publishes does it through our broker.
     celery = app
+    #: Loaded with the apps, as is what Django is to check.
+    checks = checks

@@ -6,7 +6,8 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 
-from orchestration_site import inprocess_broker
+from orchestration_site import inprocess_broker, redis_transport
+from orchestration_site.collector import settle_collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.settings")
 # Celery runs Django's checks in each worker, which imports every view and admin page: 15 MB and half a second that a
@@ -16,6 +17,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 log = logging.getLogger(__name__)
 
 inprocess_broker.register()
+redis_transport.register()
 
 app = Celery("orchestration")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -48,3 +50,10 @@ def keep_django_logging(**_: Any) -> None:
 def announce_worker(**_: Any) -> None:
     """Said by a worker that is a process; the embedded one belongs to a site that says so itself."""
     log.info("The worker is ready.")
+
+
+@signals.worker_ready.connect
+@signals.beat_init.connect
+def settle(**_: Any) -> None:
+    """A worker and a beat have imported by then what they run on."""
+    settle_collector()

@@ -11,11 +11,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
+from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
+
+MIN_SECRET_CHARACTERS = 50  # as Django wants them
+MIN_SECRET_VARIETY = 8
 
 CommaList = Annotated[list[str], NoDecode]
 
@@ -37,6 +41,11 @@ class Environment(BaseSettings):
         default=[],
         description="Addresses or networks of the proxies in front of this site, with commas between. From them alone"
         " X-Forwarded-Proto and X-Forwarded-For are believed.",
+    )
+    https: bool = Field(
+        default=False,
+        description="The site is reached by https alone, through a proxy that ends TLS and is named in TRUSTED_PROXIES:"
+        " cookies are sent over nothing else, and browsers are told so for a year (HSTS).",
     )
     data_dir: Path = Field(
         default=BASE_DIR / "var", description="Folder for everything that is written: database, keys, locks."
@@ -148,7 +157,40 @@ class Environment(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def name_networks(cls, value: list[str]) -> list[str]:
-        return [str(ipaddress.ip_network(part, strict=False)) for part in value]
+        networks = [ipaddress.ip_network(part, strict=False) for part in value]
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("it holds every address, so that any caller could say it came from another one")
+        return [str(network) for network in networks]
+
+    @field_validator("secret_key")
+    @classmethod
+    def require_strength(cls, value: SecretStr | None) -> SecretStr | None:
+        secret = "" if value is None else value.get_secret_value()
+        if value is not None and (len(secret) < MIN_SECRET_CHARACTERS or len(set(secret)) < MIN_SECRET_VARIETY):
+            raise ValueError(
+                f"it can be guessed; it needs {MIN_SECRET_CHARACTERS} characters, and not always the same. Unset it to"
+                " have one made, or take the output of: openssl rand -base64 48"
+            )
+        return value
+
+    @field_validator("encryption_keys")
+    @classmethod
+    def require_keys(cls, value: list[str]) -> list[str]:
+        for number, key in enumerate(value, start=1):
+            try:
+                Fernet(key)
+            except ValueError:
+                raise ValueError(
+                    f"key {number} is no Fernet key, which is 32 bytes in URL-safe base64. Take the output of:"
+                    " openssl rand -base64 32 | tr '+/' '-_'"
+                ) from None
+        return value
+
+
+#: Fields whose value no message shows.
+SECRET_FIELDS = frozenset(
+    name for name, field in Environment.model_fields.items() if field.annotation == SecretStr | None
+) | {"encryption_keys", "database_url", "broker_url", "channel_url"}
 
 
 def read_environment() -> Environment:
@@ -157,6 +199,7 @@ def read_environment() -> Environment:
         return Environment()
     except ValidationError as error:
         for wrong in error.errors():
-            name = "_".join(str(part) for part in wrong["loc"][:1]).upper()
-            sys.stderr.write(f"{name}={wrong['input']!r} cannot be used: {wrong['msg']}. See .env.example.\n")
+            name = "_".join(str(part) for part in wrong["loc"][:1])
+            shown = "" if name in SECRET_FIELDS else f"={wrong['input']!r}"
+            sys.stderr.write(f"{name.upper()}{shown} cannot be used: {wrong['msg']}. See .env.example.\n")
         raise SystemExit(2) from None

@@ -195,6 +195,11 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = ENVIRONMENT.https
+SECURE_HSTS_SECONDS = 31_536_000 if ENVIRONMENT.https else 0
+#: W001 to W003 do not know our own middleware: `checks.py` does. Whether the domain's other sites have TLS (W005, W021)
+#: is not for this one to say.
+SILENCED_SYSTEM_CHECKS = [f"security.W{number:03}" for number in (1, 2, 3, 5, 21)]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from access.origin import OriginMiddleware
 from deployments.live.routing import websocket_urlpatterns
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
@@ -35,6 +36,6 @@ def build_application() -> ASGI3Application:
             "websocket": URLRouter(websocket_urlpatterns),
         }
     )
-    site = RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(protocols), site_readiness()))
+    site = RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(OriginMiddleware(protocols)), site_readiness()))
     proxied = ProxyHeadersMiddleware(cast(Any, site), trusted_hosts=settings.ENVIRONMENT.trusted_proxies)
     return cast(ASGI3Application, proxied)  # uvicorn has types of its own for the same interface

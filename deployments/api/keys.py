@@ -76,7 +76,7 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
 
     @extend_schema(summary="Revoke it at once", responses={204: OpenApiResponse(description="It opens nothing now.")})
     def destroy(self, request: Request, pk: UUID) -> Response:
-        revoke_key(key=self.get_object())
+        revoke_key(key=self.get_object(), by=caller_of(request).label)
         return Response(status=204)
 
     def _find_deployments(self, ids: list[UUID] | None) -> list[Deployment] | None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
+from access.audit_chain import seal_days
 from deployments.executions import lifecycle
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
@@ -35,6 +36,8 @@ RETRY_SECONDS = 1.0
 QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
+#: How often days of the audit that are over are looked for.
+SEAL_SECONDS = 600.0
 MAX_PUT_OFF = 1_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
 UNREADABLE_TRIES = 5
@@ -59,6 +62,7 @@ class Worker:
         # once. What it takes from workers that are alive is made again, and counts as one loss.
         self._renewed_at = time.monotonic()
         self._reaps_from = self._renewed_at
+        self._seals_at = float("-inf")
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -197,6 +201,12 @@ class Worker:
             if not self._is_draining:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
+                await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
+
+    async def _seal_audit(self) -> None:
+        if time.monotonic() >= self._seals_at:
+            self._seals_at = time.monotonic() + SEAL_SECONDS
+            await in_database_thread(seal_days)
 
     async def _reap(self) -> None:
         if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:

@@ -2,14 +2,16 @@
 
 import logging
 from collections import deque
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
+from access.audit import Action, record_action
 from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
@@ -40,6 +42,7 @@ def pause_schedule(*, schedule: ScheduleConfig, by: str, reason: str) -> Schedul
         current = _read(schedule.id)
         if paused:
             schedule_deployment(schedule=current, after=now)
+            _record("schedule.paused", current, by, {"reason": reason})
             log.info("Schedule %s was paused by %s.", schedule.id, by)
     return current
 
@@ -65,6 +68,7 @@ def resume_schedule(*, schedule: ScheduleConfig, by: str, catch_up: str | None) 
         schedule_deployment(schedule=current, after=held_back[0] - _MICROSECOND if held_back else now)
         if held_back:
             _fire_held_back(current, catch_up)
+        _record("schedule.resumed", current, by, {"catch_up": catch_up})
     log.info("Schedule %s was resumed by %s.", schedule.id, by)
     return _read(schedule.id)
 
@@ -106,6 +110,13 @@ def _fire_held_back(schedule: ScheduleConfig, catch_up: str | None) -> None:
     row.update(catch_up=catch_up)
     fire_due(schedule_id=schedule.id)
     row.update(catch_up=schedule.catch_up)
+
+
+def _record(action: Action, schedule: ScheduleConfig, by: str, details: Mapping[str, Any]) -> None:
+    """Of the transaction that does it."""
+    deployment = schedule.deployment
+    on = ("schedule", schedule.id)
+    record_action(action, by=by, team_id=deployment.team_id, on=on, label=deployment.endpoint_path, details=details)
 
 
 def _lock(schedule: ScheduleConfig) -> None:

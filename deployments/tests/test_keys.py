@@ -87,7 +87,7 @@ def test_scopes_that_do_not_exist_are_refused() -> None:
 
 def test_an_unknown_a_revoked_and_an_expired_key_are_all_none() -> None:
     revoked, revoked_text = make()
-    revoke_key(key=revoked)
+    revoke_key(key=revoked, by="user:root")
     _, expired_text = make_key(
         name="x", team_id=Team.default().pk, scopes=["read"], expires_at=timezone.now() - timedelta(seconds=1)
     )
@@ -100,9 +100,9 @@ def test_an_unknown_a_revoked_and_an_expired_key_are_all_none() -> None:
 
 def test_revoking_twice_keeps_the_first_time() -> None:
     key, _ = make()
-    revoke_key(key=key)
+    revoke_key(key=key, by="user:root")
     first = key.revoked_at
-    revoke_key(key=key)
+    revoke_key(key=key, by="user:root")
     assert key.revoked_at == first
 
 

@@ -194,7 +194,7 @@ class TestRights:
             make_key(name="revoked", team_id=team.pk, scopes=["read"]),
         ]
         made[2][0].deployments.clear()
-        revoke_key(key=made[4][0])
+        revoke_key(key=made[4][0], by="user:root")
         with django_assert_num_queries(2):
             principals = principals_of_keys([key.id for key, _ in made])
         alone = {key.id: principal_of_key(plaintext) for key, plaintext in made}

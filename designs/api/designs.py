@@ -132,7 +132,7 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
     def destroy(self, request: Request, pk: str) -> Response:
         try:
             with transaction.atomic():
-                delete_design(design=self._locked())
+                delete_design(design=self._locked(), by=caller_of(self.request).label)
         except DesignDeployed as refused:
             raise ApiProblem(409, "design-deployed", str(refused), deployments=refused.names) from None
         return Response(status=204)

@@ -1,5 +1,6 @@
 """Provider accounts over REST. Keys go in and never come out."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -9,7 +10,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
-from access.permissions import rows_of
+from access.audit import Action, record_action
+from access.permissions import caller_of, rows_of
 from access.rights import RIGHTS
 from designs.api.serializers import ProviderAccountSerializer
 from designs.api.teams import team_for
@@ -41,23 +43,34 @@ class ProviderAccountViewSet(ResourceViewSet[ProviderAccount], ModelViewSet[Prov
 
     def perform_create(self, serializer: BaseSerializer[ProviderAccount]) -> None:
         named = serializer.validated_data.pop("team", None)
-        self._save(
-            serializer, team_id=team_for(self.request, RIGHTS["provider"]["create"], named=named, pointer="/team")
-        )
+        team_id = team_for(self.request, RIGHTS["provider"]["create"], named=named, pointer="/team")
+        self._save("provider.added", serializer, team_id=team_id)
 
     def perform_update(self, serializer: BaseSerializer[ProviderAccount]) -> None:
         serializer.validated_data.pop("team", None)
-        self._save(serializer)
+        self._save("provider.changed", serializer)
+
+    def perform_destroy(self, instance: ProviderAccount) -> None:
+        with transaction.atomic():
+            self._record("provider.removed", instance, [])
+            instance.delete()
+
+    def _record(self, action: Action, account: ProviderAccount, fields: Iterable[str]) -> None:
+        """Of the transaction that does it. Fields are named, their values are not: one is the key."""
+        by, on = caller_of(self.request).label, ("provider", account.id)
+        details = {"fields": sorted(fields)}
+        record_action(action, by=by, team_id=account.team_id, on=on, label=account.name, details=details)
 
     def create(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         response = super().create(request, *args, **kwargs)
         response["Location"] = f"{request.path.rstrip('/')}/{response.data['id']}"
         return response
 
-    def _save(self, serializer: BaseSerializer[ProviderAccount], **fields: Any) -> None:
+    def _save(self, action: Action, serializer: BaseSerializer[ProviderAccount], **fields: Any) -> None:
         try:
             with transaction.atomic():
                 account = serializer.save(**fields)
+                self._record(action, account, serializer.validated_data)
         except IntegrityError:
             raise ApiProblem(
                 409, "provider-name-taken", "Your team has an account of this name. Choose another name."

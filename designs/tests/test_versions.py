@@ -45,7 +45,7 @@ def test_a_version_is_refused_while_the_draft_has_problems() -> None:
 @pytest.mark.django_db
 def test_a_deleted_design_gets_no_versions() -> None:
     design = make_design()
-    delete_design(design=OrchestrationDesign.objects.get())
+    delete_design(design=OrchestrationDesign.objects.get(), by="user:root")
     with pytest.raises(InvalidDesign, match="deleted"):
         freeze_version(design=design, created_by="user:alice")
 
@@ -92,7 +92,7 @@ def test_a_design_that_is_deployed_is_not_deleted_and_says_where() -> None:
         team=design.team, design=design, version=version, design_name=design.name, endpoint_path="/api/deployed/greet"
     )
     with pytest.raises(DesignDeployed) as caught:
-        delete_design(design=design)
+        delete_design(design=design, by="user:root")
     assert caught.value.names == ["/api/deployed/greet"]
     client = client_of(make_person("alice", "view", "change"))
     answer = client.delete(f"/api/designs/{design.pk}")

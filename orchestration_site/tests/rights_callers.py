@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from access.models import Team
+from access.models import AuditRecord, Team
 from access.principal import ALL, ALL_VERBS, Everything, Verb
 from access.principal_of import PERMISSION_OF
 from deployments.keys import SCOPES, VERBS_OF_SCOPE, Scope, make_key
@@ -130,6 +130,7 @@ def make_things(team: Any) -> Ids:
         "ended": make_ended(deployment, at=timezone.now()).pk,
         "provider": ProviderAccount.objects.create(team=team, name="account", kind="openai").pk,
         "key": key.pk,
+        "record": AuditRecord.objects.get(object_type="key", object_id=key.pk).pk,
         "path": "here/it",
         "sample": load_samples()[0].endpoint_path,
     }
@@ -138,4 +139,5 @@ def make_things(team: Any) -> Ids:
 
 def missing_things(things: Ids) -> Ids:
     """Ids of nothing at all; the samples are everybody's."""
-    return {**dict.fromkeys(things, str(uuid4())), "path": "no/where", "sample": things["sample"]}
+    others = {"path": "no/where", "record": str(10**12), "sample": things["sample"]}
+    return dict.fromkeys(things, str(uuid4())) | others

@@ -98,6 +98,8 @@ REST: Final[dict[str, Row]] = {
     "GET execution-events": Row("execution", "events", "/api/executions/{execution}/events"),
     "POST execution-cancel": Row("execution", "cancel", "/api/executions/{execution}/cancel", 202),
     "POST execution-rerun": Row("execution", "rerun", "/api/executions/{ended}/rerun", 201, {"from": "start"}),
+    "GET audit-list": Row("audit", "list", "/api/audit", lists="key"),  # what was done to it
+    "GET audit-detail": Row("audit", "retrieve", "/api/audit/{record}"),
     "GET key-list": Row("key", "list", "/api/keys", lists="key"),
     "POST key-list": Row(
         "key", "create", "/api/keys", 201, {"name": "new", "scopes": ["read"]}, also=("view",), makes=True

@@ -111,7 +111,7 @@ def shown(answer: HttpResponse, ids: Ids) -> tuple[int, Any, str]:
     """What a caller is told, but for the ids that they named and the request's own."""
     text = answer.content.decode()
     for value in {*ids.values(), answer.headers.get("X-Request-ID") or "none"}:
-        text = text.replace(value, "…")
+        text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "…", text)
     kept = {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
     return answer.status_code, kept, re.sub(r'"request_id": ?"[^"]*"', "", text)
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from access.admin_rights import SuperusersAlone, TeamRowsAdmin
-from access.models import Team
+from access.models import AuditRecord, Team
 from access.principal import ALL, ALL_VERBS
 from access.rights import RIGHTS
 from deployments.models import (
@@ -64,6 +64,7 @@ OWNED: dict[type[Model], tuple[str, str]] = {
     ExecutionEvent: ("execution", "event"),
     IdempotencyKey: ("execution", "idempotency"),
     ApiKey: ("key", "key"),
+    AuditRecord: ("audit", "record"),
 }
 #: Each action of the admin: the model, what it is done with, and what it is in the table.
 ACTIONS = {

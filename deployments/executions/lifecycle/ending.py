@@ -12,6 +12,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from access.audit import record_action
 from deployments.executions.lifecycle.running import count_ended
 from deployments.live.announcements import announce, ask_workers_to_cancel
 from deployments.models import ExecutionEvent, ExecutionLog
@@ -31,6 +32,7 @@ _COLUMNS_TO_END = (
     "losses",
     "seq",
     "deployment_id",
+    "team_id",
     "started_at",
     "cancel_requested_at",
     "cancel_requested_by",
@@ -45,6 +47,7 @@ def request_cancel(*, execution_id: UUID, by: str) -> CancelOutcome:
         row = _lock(ExecutionLog.objects.filter(id=execution_id))
         if row is None or row.is_terminal:
             return "ended"
+        record_action("execution.cancelled", by=by, team_id=row.team_id, on=("execution", execution_id))
         if row.status == ExecutionLog.Status.QUEUED:
             _cancel_queued([row], by)
             return "cancelled"

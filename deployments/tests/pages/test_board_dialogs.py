@@ -60,7 +60,7 @@ def test_keys_are_shown_to_those_who_manage_them_and_only_those_that_open_this_e
     make_key(name="For this", team_id=team, scopes=["read"], deployments=[deployment])
     make_key(name="For another", team_id=team, scopes=["read"], deployments=[other])
     revoked, _ = make_key(name="Taken back", team_id=team, scopes=["read"])
-    revoke_key(key=revoked)
+    revoke_key(key=revoked, by="user:root")
     address = f"/deployments/{deployment.id}/configure"
     assert "panel-keys" not in open_dialog(client_with(*ALL_BUT_KEYS), address)
     page = open_dialog(client_with(*ALL_BUT_KEYS, "manage_keys"), address)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from deployments.executions.lifecycle import end_leases_of
 from deployments.executions.worker import current_worker
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.celery import app
+from orchestration_site.checks import require_safe_start
 from orchestration_site.closing_protocol import CLOSE_SECONDS
+from orchestration_site.collector import settle_collector
 from orchestration_site.data_folder import DataFolderInUse, hold_data_folder
 from orchestration_site.embedded_server import EmbeddedServer
 from orchestration_site.first_visit import (
@@ -31,9 +34,10 @@ class Command(BaseCommand):
     requires_system_checks = []  # they import everything there is; `make test` runs them
 
     def handle(self, *_args: Any, **_options: Any) -> None:
+        warnings = require_safe_start(settings.ENVIRONMENT.host)
         try:
             with hold_data_folder(settings.DATA_DIR):
-                everything_ended = self._serve()
+                everything_ended = self._serve(warnings)
         except KeyboardInterrupt:  # Ctrl-C before the server listens
             return
         except (DataFolderInUse, CannotListen) as reason:
@@ -43,7 +47,7 @@ class Command(BaseCommand):
             sys.stdout.flush()
             os._exit(0)
 
-    def _serve(self) -> bool:
+    def _serve(self, warnings: Iterable[str]) -> bool:
         environment = settings.ENVIRONMENT
         listener = bind_listener(environment.host, environment.port)
         abort_unread(listener, environment.live_stall_seconds + CLOSE_SECONDS)
@@ -51,9 +55,12 @@ class Command(BaseCommand):
         server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
         welcome = "\n".join(welcome_lines(base_url(environment.host, listener), first_visit))
-        return server.run(listener, on_ready=lambda: self._say(welcome))
+        return server.run(listener, on_ready=lambda: self._begin(welcome, warnings))
 
-    def _say(self, text: str) -> None:
+    def _begin(self, text: str, warnings: Iterable[str]) -> None:
+        settle_collector()
+        for warning in warnings:
+            self.stderr.write(warning)
         self.stdout.write(text)
         self.stdout.flush()
 

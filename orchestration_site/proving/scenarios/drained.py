@@ -24,7 +24,7 @@ class Drained(Scenario):
     executions: int = 500
     per_second: float = 15.0
     kill_every: float = 5.0
-    kills: int = 2
+    kills: int = 0
     workers: int = 2
     ended_within: float = 60.0
 

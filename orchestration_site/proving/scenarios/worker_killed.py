@@ -21,7 +21,7 @@ class WorkerKilled(Scenario):
 
     executions: int = 2_000
     kill_every: float = 5.0
-    kills: int = 2
+    kills: int = 0
     per_second: float = 30.0
     workers: int = 3
     concurrency: int = 100

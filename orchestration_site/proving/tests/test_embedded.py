@@ -16,7 +16,7 @@ pytestmark = pytest.mark.durability
 
 
 def test_the_whole_process_is_killed_again_and_again_under_load(embedded: Stack, provider: ScriptedProvider) -> None:
-    verdict = expect_kept(WorkerKilled(executions=80, per_second=8, kill_every=2), embedded, provider)
+    verdict = expect_kept(WorkerKilled(executions=80, per_second=8, kill_every=2, kills=2), embedded, provider)
     assert verdict.kills >= 2
 
 
@@ -41,7 +41,7 @@ def test_so_does_an_execution_whose_deadline_passes(embedded: Stack, provider: S
 
 
 def test_asked_to_stop_under_load_it_fails_nothing(embedded: Stack, provider: ScriptedProvider) -> None:
-    verdict = expect_kept(Drained(executions=40, per_second=5, kill_every=2), embedded, provider)
+    verdict = expect_kept(Drained(executions=40, per_second=5, kill_every=2, kills=2), embedded, provider)
     assert verdict.kills >= 2
 
 

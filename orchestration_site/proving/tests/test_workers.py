@@ -49,7 +49,7 @@ def test_so_does_an_execution_whose_deadline_passes(distributed: Stack, provider
 
 
 def test_workers_are_asked_to_stop_under_load(distributed: Stack, provider: ScriptedProvider) -> None:
-    verdict = expect_kept(Drained(executions=60, per_second=6, kill_every=1.5), distributed, provider)
+    verdict = expect_kept(Drained(executions=60, per_second=6, kill_every=1.5, kills=2), distributed, provider)
     assert verdict.kills >= 2
 
 

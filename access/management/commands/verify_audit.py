@@ -1,0 +1,38 @@
+"""`manage.py verify_audit`: whether the audit is as it was written."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from access.audit_chain import Verification, verify_chain
+
+
+class Command(BaseCommand):
+    help = (
+        "Computes the audit's chain of digests again and says what does not agree. Exit status 1 if anything does not."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--expect",
+            metavar="DIGEST",
+            help="A digest that this command printed earlier and that was kept elsewhere: it has to be in the chain.",
+        )
+
+    def handle(self, *_args: Any, expect: str | None = None, **_options: Any) -> None:
+        found = verify_chain(expected=expect)
+        for problem in found.problems:
+            self.stderr.write(problem)
+        if found.problems:
+            raise CommandError(f"The audit is not as it was written: {len(found.problems)} problems.")
+        self.stdout.write(_told(found))
+
+
+def _told(found: Verification) -> str:
+    sentence = (
+        f"The audit is as it was written: {found.records} records of {found.segments} days are sealed,"
+        f" {found.unsealed} records wait for the end of their day."
+    )
+    if not found.segments:
+        return sentence
+    return f"{sentence}\nKeep this digest where nobody with access to the database can change it: {found.last_digest}"
