@@ -250,11 +250,16 @@ class TestTwoCredentials:
     def test_the_api_and_its_streams_refuse_it_whatever_either_may(
         self, browser: Client, key: str, things: Ids
     ) -> None:
-        for header in (key, key.lower().replace("bearer", "BEARER"), "Bearer wrong"):
-            for name, row in REST.items():
-                answer = ask(browser, name.partition(" ")[0], row, things, Authorization=header)
-                problem = json.loads(answer.content)
-                assert (name, answer.status_code, problem["type"]) == (name, 400, "/problems/two-credentials")
+        endpoint = REST["POST endpoint"]
+        asked = [(name, row, key) for name, row in REST.items()]
+        asked += [
+            ("POST endpoint", endpoint, "Bearer wrong"),
+            ("POST endpoint", endpoint, key.replace("Bearer", "bEARER")),
+        ]
+        for name, row, header in asked:
+            answer = ask(browser, name.partition(" ")[0], row, things, Authorization=header)
+            problem = json.loads(answer.content)
+            assert (name, answer.status_code, problem["type"]) == (name, 400, "/problems/two-credentials")
 
     @pytest.mark.usefixtures("sockets_that_end")
     def test_sockets_refuse_it(self, browser: Client, key: str, things: Ids) -> None:
