@@ -13,6 +13,7 @@ from django.apps import apps
 from django.db.models.signals import post_migrate
 from playwright.sync_api import Browser
 
+from orchestration_site.collector import settle_collector
 from orchestration_site.proving.servers import run_postgres, run_redis
 from orchestration_site.tests.browser import Visitor, run_browser, run_visitor
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
@@ -38,6 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("without_database")
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: looking for garbage in it again and again is a tenth of the time of many small tests."""
+    settle_collector()
 
 
 def needs_database(item: pytest.Item) -> bool:

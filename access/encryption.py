@@ -23,3 +23,8 @@ class EncryptedTextField(models.TextField):  # type: ignore[type-arg] # the stub
 @lru_cache(maxsize=4)
 def _fernet(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
+
+
+def rotate_token(token: str) -> str:
+    """The same text under the newest key. Raises `cryptography.fernet.InvalidToken` when none of the keys made it."""
+    return _fernet(tuple(settings.ENCRYPTION_KEYS)).rotate(token.encode()).decode()

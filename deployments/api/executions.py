@@ -4,7 +4,6 @@ from uuid import UUID
 
 from django.db.models import F
 from django.http.response import HttpResponseBase
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
@@ -24,7 +23,7 @@ from access.rights import RIGHTS
 from deployments.api.filters import ExecutionFilters
 from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
 from deployments.api.refusals import reruns_as_problems
-from deployments.api.schemas import CALL_PARAMETERS
+from deployments.api.schemas import CALL_PARAMETERS, StreamedEvent
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
@@ -89,7 +88,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
             OpenApiParameter("Last-Event-ID", int, OpenApiParameter.HEADER, description="The last seq that was seen."),
             OpenApiParameter("after", int, description="The same, where a header cannot be set."),
         ],
-        responses={(200, "text/event-stream"): OpenApiResponse(OpenApiTypes.STR, description="The stream.")},
+        responses={(200, "text/event-stream"): OpenApiResponse(StreamedEvent, description="The stream.")},
     )
     @action(detail=True, methods=["get"], renderer_classes=[EventStreamRenderer, JSONRenderer], filterset_class=None)
     def events(self, request: Request, pk: UUID) -> HttpResponseBase:

@@ -26,6 +26,14 @@ class DescriptionSerializer(serializers.Serializer[Any]):
     openapi_url = serializers.CharField()
 
 
+class StreamedEvent(serializers.Serializer[Any]):
+    """One event of a stream (Server-Sent Events): what its fields say."""
+
+    id = serializers.CharField(required=False, help_text="The event's seq: what `Last-Event-ID` repeats.")
+    event = serializers.CharField(required=False, help_text="The event's type, as `agent.completed`.")
+    data = serializers.CharField(help_text="The event as JSON.")  # type: ignore[assignment] # a field of that name
+
+
 class CallResult(serializers.Serializer[Any]):
     """The answer of an execution that completed within the wait."""
 
@@ -80,7 +88,7 @@ _PROBLEMS = {
 CALL_ANSWERS: dict[Any, Any] = {
     (200, "application/json"): OpenApiResponse(CallResult, description="Completed within the wait."),
     (200, "text/event-stream"): OpenApiResponse(
-        OpenApiTypes.STR, description="The execution's events as they come, with `Accept: text/event-stream`."
+        StreamedEvent, description="The execution's events as they come, with `Accept: text/event-stream`."
     ),
     (202, "application/json"): OpenApiResponse(CallAccepted, description="It goes on; Location says where it is."),
     **{

@@ -137,6 +137,7 @@ LANES = (
             run_tool("ruff", "format", "--check", "."),
             run_tool("lint-imports"),
             run_tool("hadolint", "Dockerfile"),
+            run_tool("bandit", "-q", "-c", "pyproject.toml", "-r", *APPS, "executor"),
             ("npm", "--prefix", "frontend", "run", "--silent", "check"),
             *check_templates(),
             run_manage("makemigrations", "--check", "--dry-run"),
@@ -163,6 +164,7 @@ LANES = (
         servers=killed_servers,
     ),
     Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )
 

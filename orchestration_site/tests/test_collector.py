@@ -15,10 +15,10 @@ pytestmark = pytest.mark.without_database
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    thresholds = gc.get_threshold()
-    yield
     gc.unfreeze()
-    gc.set_threshold(*thresholds)
+    gc.set_threshold(700, 10, 10)
+    yield
+    settle_collector()
 
 
 @pytest.mark.parametrize(
