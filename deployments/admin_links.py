@@ -40,4 +40,4 @@ def pretty_json(value: Any) -> str:
     if len(text) > MAX_SHOWN_CHARACTERS:
         left_out = len(text) - MAX_SHOWN_CHARACTERS
         text = f"{text[:MAX_SHOWN_CHARACTERS]}\n… {left_out} more characters; the API has them all."
-    return format_html('<pre style="white-space: pre-wrap">{}</pre>', text)
+    return format_html('<pre class="shown-text">{}</pre>', text)

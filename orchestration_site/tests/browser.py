@@ -79,7 +79,7 @@ class Complaints:
 
     def _read(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.found.append(message.text)
+            self.found.append(f"{message.text} {message.location.get('url', '')}".strip())
 
     def _look_at(self, response: Response) -> None:
         if response.status >= 500:
@@ -134,7 +134,7 @@ def run_visitor(browser: Browser, site: Site, **options: Any) -> Iterator[Visito
         yield Visitor(site, context, page, complaints)
     finally:
         context.close()
-    assert complaints.unexpected == []
+    assert complaints.unexpected == [], complaints.unexpected
 
 
 def accessibility_problems(page: Page) -> list[str]:
