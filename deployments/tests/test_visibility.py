@@ -72,7 +72,8 @@ def ask(method: str, address: str, things: dict[str, str], headers: dict[str, st
 
 
 @pytest.mark.parametrize(("method", "address", "body"), ADDRESSES, ids=lambda value: str(value)[:60])
-@pytest.mark.parametrize("scopes", [("execute", "read", "manage"), ("read",), ("execute",), ("manage",)], ids=str)
+# Of the scopes those that lack a right somewhere: with all of them the table of rights is gone through.
+@pytest.mark.parametrize("scopes", [("read",), ("execute",)], ids=str)
 def test_another_teams_thing_answers_as_a_missing_one(
     method: str, address: str, body: Any, scopes: tuple[Scope, ...]
 ) -> None:
