@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.figures.cancelling import measure_cancelling
 from bench.figures.designer import measure_designer
 from bench.figures.endpoint import measure_endpoint
 from bench.figures.engine import measure_engine
@@ -24,7 +25,7 @@ from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
-FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "history", "live-text", "schedules")
+FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "history", "live-text", "cancelling", "schedules")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -43,6 +44,7 @@ def main() -> int:
             "schedules": lambda: measure_schedules(postgres_url, redis_url),
             "history": lambda: measure_history(postgres_url, redis_url),
             "live-text": lambda: measure_live_text(postgres_url, redis_url),
+            "cancelling": lambda: measure_cancelling(postgres_url, redis_url),
         }
         for name in wanted:
             print(f"Measuring: {name} …", file=sys.stderr, flush=True)

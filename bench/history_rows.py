@@ -19,12 +19,18 @@ from django.utils import timezone  # noqa: E402
 
 from access.models import Team  # noqa: E402
 from deployments.models import Deployment, ExecutionLog  # noqa: E402
+from designs.models import DesignVersion  # noqa: E402
 
 BATCH = 2_000
 DAYS = 30
 PASSWORD = "only for the bench"  # noqa: S105 - of a database that is thrown away
 STATUSES = ("completed", "failed", "cancelled", "skipped")
 SHARES = (93, 5, 1, 1)
+#: After the first tenth nothing was skipped any more: who looks for it has to go far back.
+LATER_SHARES = (94, 5, 1, 0)
+RUNNING = 20
+#: A version that there is, and that never ran.
+UNUSED_VERSION = 78
 LONG = "The quick brown fox jumps over the lazy dog. " * 20
 
 
@@ -36,12 +42,37 @@ def fill(count: int) -> None:
         rows = []
         for number in range(begin, min(begin + BATCH, count)):
             created_at = now - timedelta(seconds=DAYS * 86_400 * (1 - number / count))
-            rows.append(_row(chance, chance.choice(deployments), created_at))
+            status = chance.choices(STATUSES, SHARES if number < count / 10 else LATER_SHARES)[0]
+            rows.append(_row(chance, chance.choice(deployments), created_at, status))
         ExecutionLog.objects.bulk_create(rows)
+    ExecutionLog.objects.bulk_create(_running(chance.choice(deployments), now) for _ in range(RUNNING))
 
 
-def _row(chance: random.Random, deployment: Deployment, created_at: datetime) -> ExecutionLog:
-    status = chance.choices(STATUSES, SHARES)[0]
+def add_version() -> None:
+    """A version that nothing runs."""
+    latest = DesignVersion.objects.order_by("-created_at")[0]
+    DesignVersion.objects.create(design_id=latest.design_id, number=UNUSED_VERSION, document=latest.document)
+
+
+def _running(deployment: Deployment, now: datetime) -> ExecutionLog:
+    """As if a worker elsewhere ran it, for as long as the bench takes."""
+    return ExecutionLog(
+        team_id=deployment.team_id,
+        deployment=deployment,
+        design_id=deployment.design_id,
+        version=deployment.version,
+        status="running",
+        trigger_type="api",
+        triggered_by="key:crm",
+        lease_owner="elsewhere",
+        lease_expires_at=now + timedelta(days=1),
+        attempt=1,
+        created_at=now,
+        started_at=now,
+    )
+
+
+def _row(chance: random.Random, deployment: Deployment, created_at: datetime, status: str) -> ExecutionLog:
     duration_ms = chance.randrange(400, 90_000)
     failed = status == "failed"
     return ExecutionLog(
@@ -81,5 +112,6 @@ def make_member() -> None:
 
 if __name__ == "__main__":
     make_member()
+    add_version()
     fill(int(sys.argv[1]))
     settle()

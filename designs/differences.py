@@ -52,20 +52,22 @@ def _of_blocks(before: JsonObject, after: JsonObject) -> Iterator[Difference]:
 
 
 def _of_agents(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
-    agents = (_by_id(block.get("data", {}).get("agents")) for block in (before, after))
-    for was, now in _pairs(*agents):
+    earlier, later = (_by_id(block.get("data", {}).get("agents")) for block in (before, after))
+    for was, now in _pairs(earlier, later):
         name = f"{place}, agent {(now or was or {}).get('name', '')}"
         if was is None or now is None:
             yield Difference(name, "added" if was is None else "removed")
         else:
             yield from _of_fields(name, _flat(was), _flat(now))
+    if [id_ for id_ in earlier if id_ in later] != [id_ for id_ in later if id_ in earlier]:
+        yield Difference(f"{place}: order of the agents", "changed", _names(earlier), _names(later))
 
 
 def _of_connections(before: JsonObject, after: JsonObject) -> Iterator[Difference]:
-    labels = {id_: _label(block) for document in (before, after) for id_, block in _by_id(document["blocks"]).items()}
-    was, now = (_edges(document, labels) for document in (before, after))
-    yield from (Difference(f"Connection {edge}", "removed") for edge in was if edge not in now)
-    yield from (Difference(f"Connection {edge}", "added") for edge in now if edge not in was)
+    blocks = _by_id(before.get("blocks")) | _by_id(after.get("blocks"))
+    was, now = (_edges(document, blocks) for document in (before, after))
+    yield from (Difference(f"Connection {edge}", "removed") for ends, edge in was.items() if ends not in now)
+    yield from (Difference(f"Connection {edge}", "added") for ends, edge in now.items() if ends not in was)
 
 
 def _of_fields(place: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
@@ -100,9 +102,29 @@ def _by_id(items: Any) -> dict[str, Any]:
     return {item["id"]: item for item in items or ()}
 
 
-def _edges(document: JsonObject, labels: Mapping[str, str]) -> list[str]:
+def _names(agents: Mapping[str, Any]) -> str:
+    return ", ".join(str(agent.get("name", "")) for agent in agents.values())
+
+
+def _edges(document: JsonObject, blocks: Mapping[str, Any]) -> dict[tuple[Any, ...], str]:
+    """How each connection is told, by what it connects."""
     connections: Any = document.get("connections") or ()
-    return [f"{labels.get(edge['source'], '')} → {labels.get(edge['target'], '')}" for edge in connections]
+    return {
+        tuple(edge.get(name) for name in ("source", "source_agent", "target", "target_agent")): " → ".join(
+            _end(blocks.get(edge[end]), edge.get(f"{end}_agent")) for end in ("source", "target")
+        )
+        for edge in connections
+    }
+
+
+def _end(block: Mapping[str, Any] | None, agent_id: str | None) -> str:
+    """The block, and its agent where the connection is that agent's alone. Drafts may name what is not there."""
+    if block is None:
+        return ""
+    if not agent_id:
+        return _label(block)
+    agent = _by_id(block.get("data", {}).get("agents")).get(agent_id, {})
+    return f"{_label(block)} ({agent.get('name', agent_id)})"
 
 
 def _positions(document: JsonObject) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,9 +14,15 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from rest.problems import ApiProblem, FieldError
+from rest.searching import end_of_step
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 500
+
+NEXT_DESCRIPTION = (
+    "The next page; null on the last. A search looks at some thousands of rows at a time: its page may hold fewer than"
+    " `limit`, even none, and have a next one all the same. The end is where `next` is null."
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -24,16 +31,17 @@ _MICROSECOND = timedelta(microseconds=1)
 class KeysetPagination(BasePagination):
     """`?limit=&cursor=`; answers `{results, next}` and `Link: <…>; rel="next"`, without a count.
 
-    The rows need `created_at` and a primary key. A wrong limit or cursor is a 422.
+    The rows need `created_at` and a primary key. A wrong limit or cursor is a 422. A page of a search may hold less
+    than it could, even nothing, and still have a next one.
     """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         limit = _limit(request.query_params.get("limit"))
         cursor = request.query_params.get("cursor")
-        rows, cursor = read_page(queryset, cursor, limit=limit)
+        page = read_page(queryset, cursor, limit=limit)
         here = request.build_absolute_uri()
-        self._next = None if cursor is None else replace_query_param(here, "cursor", cursor)
-        return rows
+        self._next = None if page.next_cursor is None else replace_query_param(here, "cursor", page.next_cursor)
+        return page.rows
 
     def get_paginated_response(self, data: Any) -> Response:
         headers = {"Link": f'<{self._next}>; rel="next"'} if self._next else {}
@@ -48,7 +56,7 @@ class KeysetPagination(BasePagination):
                 "next": {
                     "type": ["string", "null"],
                     "format": "uri",
-                    "description": "The next page; null on the last.",
+                    "description": NEXT_DESCRIPTION,
                 },
             },
         }
@@ -66,13 +74,27 @@ class KeysetPagination(BasePagination):
         ]
 
 
-def read_page(queryset: QuerySet[Any], cursor: str | None, *, limit: int) -> tuple[list[Any], str | None]:
-    """The rows from the cursor on, newest first, and the cursor of the next page; None on the last.
+@dataclass(frozen=True)
+class ListPage:
+    """Rows of a list, newest first, and the cursor of the next page; None on the last.
 
-    Raises the 422 of a cursor that is none.
+    `searched_to` is how far back a search has looked that has not filled the page yet, and goes on with the next.
     """
-    rows = list(_after(queryset, cursor).order_by("-created_at", "-pk")[: limit + 1])
-    return rows[:limit], _cursor_at(rows[limit - 1]) if len(rows) > limit else None
+
+    rows: list[Any]
+    next_cursor: str | None
+    searched_to: datetime | None = None
+
+
+def read_page(queryset: QuerySet[Any], cursor: str | None, *, limit: int) -> ListPage:
+    """The page from the cursor on. Raises the 422 of a cursor that is none."""
+    older = Q() if cursor is None else _before(*_read_cursor(cursor, queryset))
+    end = end_of_step(queryset, older)
+    found = queryset.filter(older) if end is None else queryset.filter(older, _until(end))
+    rows = list(found.order_by("-created_at", "-pk")[: limit + 1])
+    if len(rows) > limit:
+        return ListPage(rows[:limit], _cursor_at(rows[limit - 1]))
+    return ListPage(rows, None) if end is None else ListPage(rows, _cursor_at(end), end.created_at)
 
 
 def _limit(given: str | None) -> int:
@@ -83,13 +105,14 @@ def _limit(given: str | None) -> int:
     raise _refusal("limit", f"limit is a whole number from 1 to {MAX_LIMIT}.")
 
 
-def _after(queryset: QuerySet[Any], cursor: str | None) -> QuerySet[Any]:
-    if cursor is None:
-        return queryset
-    created_at, pk = _read_cursor(cursor, queryset)
+def _before(created_at: datetime, pk: Any) -> Q:
     # The first condition is what an index on (created_at, id) can seek by.
-    older_or_same = queryset.filter(created_at__lte=created_at)
-    return older_or_same.filter(Q(created_at__lt=created_at) | Q(pk__lt=pk))
+    return Q(created_at__lte=created_at) & (Q(created_at__lt=created_at) | Q(pk__lt=pk))
+
+
+def _until(row: Any) -> Q:
+    """Down to this row, and with it."""
+    return Q(created_at__gte=row.created_at) & (Q(created_at__gt=row.created_at) | Q(pk__gte=row.pk))
 
 
 def _cursor_at(row: Any) -> str:

@@ -176,7 +176,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     )
     def log(self, request: Request, pk: UUID, log_id: str) -> Response:
         executions = executions_shown(caller_of(request)).filter(deployment=self.get_object())
-        return answer_detail(get_object_or_404(executions.defer(None), id=log_id))
+        return answer_detail(get_object_or_404(executions.defer(None).defer("version__document"), id=log_id))
 
     def _change(self, changes: DeploymentChanges) -> Response:
         deployment = self.get_object()

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.db.models import F
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import (
     OpenApiParameter,
@@ -49,8 +48,7 @@ CancelAnswer = inline_serializer(
 
 def as_shown(executions: ExecutionLogQuerySet) -> ExecutionLogQuerySet:
     """As lists show them: with the version's number, without what is large."""
-    shown: ExecutionLogQuerySet = executions.without_payloads().annotate(version_number=F("version__number"))
-    return shown
+    return executions.without_payloads().select_related("version").defer("version__document")
 
 
 def executions_shown(principal: Principal) -> ExecutionLogQuerySet:
@@ -76,7 +74,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
 
     def get_queryset(self) -> ExecutionLogQuerySet:
         executions = as_shown(rows_of(self, ExecutionLog.objects.all()))
-        return executions.defer(None) if self.action == "retrieve" else executions
+        return executions.defer(None).defer("version__document") if self.action == "retrieve" else executions
 
     @extend_schema(summary="One execution with everything", responses=ExecutionDetail)
     def retrieve(self, request: Request, pk: UUID) -> Response:

@@ -254,12 +254,12 @@ class RerunRequest(StrictSerializer):
 
 
 class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
-    """An execution in a list. Needs `version_number` from `executions_shown`."""
+    """An execution in a list. Its version is read with it by `executions_shown`."""
 
     execution_id = serializers.UUIDField(source="id")
     deployment_id = serializers.UUIDField(allow_null=True)
     design_id = serializers.UUIDField()
-    version = serializers.IntegerField(source="version_number")
+    version = serializers.IntegerField(source="version.number")
     parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment] # our own field
     error_code = serializers.SerializerMethodField()
     reason = serializers.SerializerMethodField()

@@ -35,14 +35,15 @@ FILTERS = {
 class HistoryPage(Page):
     """The executions that the reader may see, newest first, by the filters in the address.
 
-    htmx asks for the parts: `?part=list` is all but the filters, `?part=running` what runs now, and `?part=histogram`
-    the counts over time, which may take as long as all the rest.
+    htmx asks for the parts: `?part=list` is all but the filters, `?part=found` the rows, `?part=running` what runs now,
+    and `?part=histogram` the counts over time, which may take as long as all the rest.
     """
 
     verbs = RIGHTS["execution"]["list"]
     page_template = "deployments/history_page.html"
     PARTS = {
         "list": "deployments/_history.html",
+        "found": "deployments/_history_found.html",
         "running": "deployments/_history_running.html",
         "histogram": "deployments/_history_histogram.html",
     }
@@ -62,17 +63,24 @@ class HistoryPage(Page):
             return context | {"running": _running(filters.qs)}
         if part == "histogram":
             return context | {"histogram": _histogram(filters)}
-        return context | self._list(filters)
+        if part == "found":
+            return context | self._found(filters)
+        return context | self._found(filters) | self._list(filters)
 
-    def _list(self, filters: ExecutionFilters) -> dict[str, Any]:
+    def _found(self, filters: ExecutionFilters) -> dict[str, Any]:
         try:
-            rows, cursor = read_page(filters.qs, self.request.GET.get("cursor"), limit=ROWS)
+            page = read_page(filters.qs, self.request.GET.get("cursor"), limit=ROWS)
         except ApiProblem as problem:
             raise Http404(str(problem)) from None
         return {
-            "rows": rows,
-            "older": None if cursor is None else self._address(cursor=cursor),
+            "rows": page.rows,
+            "older": None if page.next_cursor is None else self._address(cursor=page.next_cursor),
             "newest": self._address() if "cursor" in self.request.GET else None,
+            "searched_to": page.searched_to,
+        }
+
+    def _list(self, filters: ExecutionFilters) -> dict[str, Any]:
+        return {
             "running_address": self._address(part="running"),
             "histogram_address": self._address(part="histogram"),
             "running": _running(filters.qs) if "cursor" not in self.request.GET else [],

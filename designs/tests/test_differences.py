@@ -49,6 +49,36 @@ def test_blocks_agents_and_connections_come_and_go() -> None:
     ]
 
 
+def test_a_connection_of_one_agent_is_another_than_that_of_the_whole_block() -> None:
+    before: Any = document()
+    before["blocks"].append({"id": "second", "type": "sequential", "data": {"label": "Second"}})
+    before["connections"].append({"id": "c", "source": "greet", "target": "second"})
+    after = copy.deepcopy(before)
+    after["connections"][0] |= {"source_agent": "writer", "target_agent": "gone"}
+    assert differences(before, after) == [
+        Difference("Connection Greet → Second", "removed"),
+        Difference("Connection Greet (Writer) → Second (gone)", "added"),
+    ]
+
+
+def test_connections_are_told_apart_by_what_they_connect_not_by_its_labels() -> None:
+    before: Any = document()
+    before["blocks"] += [{"id": id_, "type": "sequential", "data": {"label": "Same"}} for id_ in ("one", "two")]
+    before["connections"].append({"id": "c", "source": "greet", "target": "one"})
+    after = copy.deepcopy(before)
+    after["connections"][0]["target"] = "two"
+    assert [found.kind for found in differences(before, after)] == ["removed", "added"]
+
+
+def test_agents_in_another_order_are_told() -> None:
+    before: Any = document()
+    before["blocks"][0]["data"]["agents"].append({"id": "editor", "name": "Editor"})
+    after = copy.deepcopy(before)
+    after["blocks"][0]["data"]["agents"].reverse()
+    order = Difference("Block Greet: order of the agents", "changed", "Writer, Editor", "Editor, Writer")
+    assert differences(before, after) == [order]
+
+
 def test_settings_and_config_are_named_one_by_one() -> None:
     def change(after: Any) -> None:
         after["blocks"][0]["data"]["config"] = {"on_error": "skip"}

@@ -29,6 +29,8 @@ import "./schedule/schedule_editor";
 import "./executions";
 import { setUpDialogs } from "./elements/dialogs";
 import { setUpHtmx } from "./elements/htmx";
+import { setUpRowLinks } from "./elements/row_links";
 
 setUpHtmx();
 setUpDialogs();
+setUpRowLinks();

@@ -129,6 +129,7 @@ PAGES: Final[dict[str, Row]] = {
     "version-differences": Row("deployment", "compare_versions", "/deployments/{deployment}/differences"),
     "designs": Row("design", "list", "/designs", lists="design"),
     "designer": Row("design", "retrieve", "/designs/{design}"),
+    "draft-differences": Row("design", "version", "/designs/{design}/versions/1/differences"),
     "sample-document": Row("site", "read_samples", "/designs/samples/{sample}"),
     "execute-dialog": Row("deployment", "execute", "/deployments/{deployment}/execute"),
     "history-dialog": Row("deployment", "logs", "/deployments/{deployment}/history"),

@@ -26,6 +26,13 @@ from orchestration_site.proving.servers import create_database, free_port
 
 ROLES = ("web", "worker", "beat")
 ADMIN_PASSWORD = "only for tests"
+#: Makes somebody of the default team who has these rights, and the administrator's password.
+NEW_PERSON = """
+from designs.tests.builders import make_person
+person = make_person({name!r}, *{verbs!r})
+person.set_password({password!r})
+person.save()
+"""
 
 
 class CommandServer:
@@ -90,6 +97,11 @@ class Site:
         words = [*(f"--scope={scope}" for scope in scopes), *(f"--deployment={path}" for path in deployments)]
         return self.run_manage("create_key", name, *words).strip()
 
+    def make_person(self, name: str, *verbs: str) -> None:
+        """Somebody of the default team with these rights, who signs in with the administrator's password."""
+        command = NEW_PERSON.format(name=name, verbs=verbs, password=self.admin_password)
+        self.run_manage("shell", "--command", command)
+
     def stop(self) -> None:
         self._commands.stop()
         for process in self.processes.values():
@@ -107,9 +119,9 @@ def site_environment(folder: Path, provider: MockProvider | None = None, /, **va
 
 @contextlib.contextmanager
 def run_embedded_site(**variables: object) -> Iterator[Site]:
-    """`manage.py serve` on SQLite, on a free port."""
+    """`manage.py serve` on SQLite, on a free port that stays its own when it is restarted."""
     with tempfile.TemporaryDirectory(prefix="orchestration-embedded-") as name, serve_in_thread() as provider:
-        env = site_environment(Path(name), provider, PORT=0, ADMIN_PASSWORD=ADMIN_PASSWORD, **variables)
+        env = site_environment(Path(name), provider, PORT=free_port(), ADMIN_PASSWORD=ADMIN_PASSWORD, **variables)
         process = Process.start("serve", [*MANAGE, "serve"], env, Path(name))
         site = Site("", env, provider, {"serve": process})
         try:

@@ -34,6 +34,11 @@ def open_dialog(visitor: Visitor, deployed: Deployed, action: str) -> Locator:
     return dialog
 
 
+def question(page: Page) -> Locator:
+    """What a dialog asks before it drops what was typed."""
+    return page.get_by_role("alertdialog", name="Close without saving?")
+
+
 def run_pasted(*words: str) -> str:
     """What our own page's call writes. Raises `CalledProcessError`."""
     return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603

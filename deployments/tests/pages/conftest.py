@@ -1,12 +1,13 @@
 """Fixtures: people who look at pages, each with a client of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from access.models import Team
+from orchestration_site.tests.sites import Site
 
 #: Makes a client that is signed in as a new member of the team, who has these rights in it.
 SignIn = Callable[..., Client]
@@ -29,3 +30,10 @@ def sign_in(db: None) -> SignIn:
 def reader(sign_in: SignIn) -> Client:
     """Somebody of the default team who may view and execute."""
     return sign_in(rights=("view_objects", "execute_deployments"))
+
+
+@pytest.fixture
+def scripted(embedded_site: Site) -> Iterator[Site]:
+    """The site that is visited, whose provider a test may script."""
+    yield embedded_site
+    embedded_site.provider.script = None

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from deployments.tests.pages.board import find_card, look_for, open_dialog, run_pasted, shown
+from deployments.tests.pages.board import find_card, look_for, open_dialog, run_pasted
 from deployments.tests.site_api import TEXT_SCHEMA, Deployed, SiteApi
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
@@ -138,35 +138,6 @@ def test_the_address_keeps_the_search_and_the_browser_goes_back_through_it(
     expect(page.locator("tr[data-deployment]").nth(1)).to_be_visible()
     page.get_by_role("button", name="Cards").click()
     expect(page.locator("article").first).to_be_visible()
-
-
-def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
-    page = visitor.go(f"/?search={deployed.path.removeprefix('/api/deployed/')}")
-    configure = find_card(page, deployed).get_by_role("button", name="Configure")
-    press_until(page, "Tab", configure)
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog")
-    press_until(page, "Tab", dialog.get_by_role("tab", name="Status and schedule"))
-    page.keyboard.press("ArrowRight")
-    expect(dialog.get_by_role("tab", name="Limits")).to_be_focused()
-    press_until(page, "Tab", dialog.get_by_label("Executions at once"))
-    page.keyboard.type("3")
-    with page.expect_response(lambda response: "/?search=" in response.url):
-        page.keyboard.press("Enter")
-    expect(dialog).to_be_hidden()
-    # The list was drawn anew, and the cursor is where it was.
-    page.wait_for_timeout(300)
-    expect(configure).to_be_focused()
-    assert shown(page_api, deployed)["limits"]["max_concurrent"] == 3
-
-
-def press_until(page: Page, key: str, wanted: Locator) -> None:
-    expect(wanted).to_be_visible()
-    for _ in range(60):
-        page.keyboard.press(key)
-        if wanted.evaluate("(element) => element === document.activeElement"):
-            return
-    raise AssertionError(f"{key} does not lead to {wanted}")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Browser, expect
 
-from deployments.tests.pages.board import find_card, look_for, open_dialog, shown
+from deployments.tests.pages.board import find_card, look_for, open_dialog, question, shown
 from deployments.tests.site_api import Deployed, SiteApi
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
@@ -53,12 +53,14 @@ def test_a_cron_schedule_is_built_in_a_zone_with_its_next_runs_in_sight(
 def test_a_schedule_is_paused_resumed_and_run_by_hand(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
     deployed.change(schedule={"interval_seconds": 86_400, "input_data": {"text": "By the clock."}})
     dialog = open_dialog(visitor, deployed, "Configure")
-    dialog.get_by_role("tab", name="Limits").click()
-    dialog.get_by_label("Tokens of an execution").fill("1000")
-    dialog.get_by_role("tab", name="Status and schedule").click()
     expect(dialog.get_by_label("Repeats")).to_have_value("interval")
     expect(dialog.get_by_label("Unit")).to_have_value("86400")
     dialog.get_by_label("Reason of a pause").fill("The importer is away")
+    visitor.page.keyboard.press("Escape")
+    question(visitor.page).get_by_role("button", name="Keep editing").click()
+    dialog.get_by_role("tab", name="Limits").click()
+    dialog.get_by_label("Tokens of an execution").fill("1000")
+    dialog.get_by_role("tab", name="Status and schedule").click()
     dialog.get_by_role("button", name="Pause").click()
     expect(dialog).to_contain_text("Paused by user:admin")
     expect(find_card(visitor.page, deployed)).to_contain_text("Paused by user:admin: The importer is away")

@@ -1,30 +1,16 @@
 """What a person does with executions, in a real browser against the real system: start, watch, cancel, run again."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from deployments.tests.builders import chain_document
-from deployments.tests.site_api import EVERYTHING, Deployed, SiteApi
-from executor.json_types import JsonObject
+from deployments.tests.pages.executions import ENDED, SLOW, block, deploy_chain, is_accessible, state_of
+from deployments.tests.site_api import EVERYTHING, SiteApi
 from orchestration_site.proving.mock_provider import ChatRequest, Reply
-from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
+from orchestration_site.tests.browser import Visitor
 from orchestration_site.tests.sites import Site
 
-SCHEMA: JsonObject = {
-    "type": "object",
-    "required": ["text"],
-    "properties": {
-        "text": {"type": "string", "title": "Text", "minLength": 3},
-        "tone": {"type": "string", "enum": ["warm", "cool"], "title": "Tone"},
-        "tags": {"type": "array", "items": {"type": "string", "maxLength": 20}, "title": "Tags"},
-    },
-}
-#: Eight pieces and a little, 300 ms apart: time to look at a text while it is written.
-SLOW = "openai:latency-100+pieces-300"
-ENDED = 30_000
 HOSTILE = "<script>window.wasRun = 1</script><img src=x onerror='window.wasRun = 2'>"
 
 
@@ -33,73 +19,15 @@ def api(embedded_site: Site) -> SiteApi:
     return SiteApi(embedded_site, embedded_site.make_key(scopes=EVERYTHING))
 
 
-@pytest.fixture
-def scripted(embedded_site: Site) -> Iterator[Site]:
-    """The site, whose provider a test may script."""
-    yield embedded_site
-    embedded_site.provider.script = None
-
-
-def deploy_chain(api: SiteApi, *models: str) -> Deployed:
-    tasks = dict.fromkeys("abcd"[: len(models)], "Say {{input.text}}.")
-    return api.deploy_document(chain_document(*models, tasks=tasks, input_schema=SCHEMA))
-
-
-def state_of(page: Page, word: str) -> None:
-    expect(page.get_by_role("status").filter(has_text=re.compile(f"^{word}$"))).to_be_visible(timeout=ENDED)
-
-
-def block(page: Page, label: str) -> str:
-    """The word that stands for the state of a block in the graph."""
-    return page.locator(".graph-block", has=page.get_by_text(label, exact=True)).locator(".state").inner_text()
-
-
-def is_accessible(page: Page) -> None:
-    """In light and dark, and without a bar to scroll the whole page aside when it is 360 px wide."""
-    for theme in ("dark", "light"):
-        page.get_by_label("Theme").select_option(theme)
-        assert accessibility_problems(page) == []
-    size = page.viewport_size
-    page.set_viewport_size({"width": 360, "height": 740})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert accessibility_problems(page) == []
-    assert size is not None
-    page.set_viewport_size(size)
-
-
-def test_a_first_visit_leads_to_a_finished_execution_by_keyboard_alone(
-    chromium: Browser, embedded_site: Site, api: SiteApi
-) -> None:
-    rows = api.http.get("/api/deployments", params={"search": "support-triage"}).json()["results"]
-    with run_visitor(chromium, embedded_site) as visitor:
-        visitor.sign_in()
-        page = visitor.go(f"/deployments/{rows[0]['id']}/execute")
-        expect(page.get_by_label("Customer")).to_have_value("Dana Whitfield")
-        is_accessible(page)
-        page.get_by_label("Message").press("Tab")
-        page.keyboard.press("Enter")
-        state_of(page, "completed")
-        expect(page.get_by_role("heading", name="Result")).to_be_visible()
-        expect(page.get_by_label("Decisions")).to_contain_text("The router chose Billing")
-        assert (block(page, "Triage"), block(page, "Diagnose")) == ("completed", "skipped")
-        is_accessible(page)
-        page.reload()
-        expect(page.get_by_role("heading", name="Result")).to_be_visible()
-        page.get_by_role("link", name="Open the execution").press("Enter")
-        expect(page.get_by_role("heading", name="Trace")).to_be_visible()
-        page.locator("summary", has_text="Dispatcher").press("Enter")
-        expect(page.get_by_text("You sort support messages.")).to_be_visible()
-        is_accessible(page)
-
-
 def test_form_and_json_are_one_value_and_nothing_of_it_is_lost(visitor: Visitor, api: SiteApi) -> None:
     deployed = deploy_chain(api, "offline:demo")
     visitor.complaints.expected.append("status of 422")
     page = visitor.go(f"/deployments/{deployed.id}/execute")
     page.get_by_label("Text").fill("By hand")
     page.get_by_label("Tone").select_option("cool")
-    page.get_by_label("Add to Tags").click()
-    page.get_by_role("textbox", name="Item").last.fill("urgent")
+    tags = page.get_by_role("group", name="Tags")
+    tags.get_by_role("button", name="Add to Tags").click()
+    tags.get_by_role("textbox", name="Item 1").fill("urgent")
     page.get_by_role("tab", name="JSON").click()
     editor = page.get_by_label("Input as JSON")
     expect(editor).to_contain_text('"tone": "cool"')
@@ -110,7 +38,10 @@ def test_form_and_json_are_one_value_and_nothing_of_it_is_lost(visitor: Visitor,
     write(page, '{"text": "By JSON", "tags": ["one", "two"], "more": {"kept": true}}')
     page.get_by_role("tab", name="Form").click()
     expect(page.get_by_label("Text")).to_have_value("By JSON")
-    page.get_by_label("Remove item 1").click()
+    expect(tags.get_by_role("textbox", name="Item 2")).to_have_value("two")
+    tags.get_by_role("button", name="Remove Item 1 of Tags").click()
+    expect(tags.get_by_role("textbox", name="Item 1")).to_have_value("two")
+    expect(tags.get_by_role("button", name="Remove")).to_have_accessible_name("Remove Item 1 of Tags")
     page.get_by_label("Text").fill("no")
     page.get_by_role("button", name="Execute").click()
     expect(page.get_by_label("Text")).to_have_attribute("aria-invalid", "true")
@@ -181,40 +112,6 @@ def test_what_is_typed_survives_a_network_that_is_lost(visitor: Visitor, api: Si
     expect(page.get_by_label("Text")).to_have_value("Typed before")
     page.get_by_role("button", name="Execute").click()
     state_of(page, "completed")
-
-
-def test_a_failed_execution_is_found_and_run_again_from_the_failure(
-    visitor: Visitor, api: SiteApi, scripted: Site
-) -> None:
-    deployed = deploy_chain(api, "openai:mock+found", "openai:breaks+found")
-    scripted.provider.script = lambda request: Reply(status=400) if request.model == "breaks+found" else None
-    assert deployed.call({"text": "Find me"}).status_code == 502
-    scripted.provider.script = None
-    assert deploy_chain(api, "offline:demo").call({"text": "Not me"}).status_code == 200
-    page = visitor.go("/executions")
-    page.get_by_label("Status").select_option("failed")
-    page.get_by_label("Deployment").select_option(deployed.id)
-    expect(page).to_have_url(re.compile("status=failed"))
-    slider = page.get_by_role("slider", name="Begin of the range")
-    slider.press("End")
-    is_accessible(page)
-    slider.press("Enter")
-    expect(page).to_have_url(re.compile("from=.*&to="))
-    expect(page.get_by_label("From", exact=True)).not_to_have_value("")
-    row = page.get_by_role("region", name="Executions").get_by_role("row").filter(has_text="failed")
-    expect(row).to_have_count(1)
-    page.reload()
-    expect(page.get_by_label("Status")).to_have_value("failed")
-    row.get_by_role("link").press("Enter")
-    expect(page.get_by_text("provider_error").first).to_be_visible()
-    page.get_by_role("button", name="Run again…").click()
-    expect(page.get_by_label("From where")).to_have_value("failed")
-    assert accessibility_problems(page) == []
-    page.get_by_role("button", name="Run again", exact=True).press("Enter")
-    expect(page.get_by_role("heading", name="What this re-run has otherwise")).to_be_visible(timeout=ENDED)
-    expect(page.locator("#execution-head .state")).to_have_text("completed", timeout=ENDED)
-    expect(page.get_by_text("A (1 call)")).to_be_visible()
-    is_accessible(page)
 
 
 def test_a_models_markup_is_never_more_than_text(visitor: Visitor, api: SiteApi, scripted: Site) -> None:

@@ -10,7 +10,8 @@ from django.test import Client
 
 from access.models import Team
 from designs.models import OrchestrationDesign, ProviderAccount
-from designs.tests.builders import document, make_person
+from designs.tests.builders import client_of, document, make_person
+from designs.versions import freeze_version
 from executor.patterns import PATTERNS
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +57,24 @@ def test_a_name_of_markup_is_text() -> None:
 def test_a_design_of_another_team_is_not_there() -> None:
     theirs = make_design(team=Team.objects.get_or_create(name="other")[0])
     assert visit(make_person("alice", "view"), theirs).status_code == 404
+
+
+def test_what_the_draft_changes_of_a_version_is_told_to_those_who_may_see_it() -> None:
+    design = make_design()
+    freeze_version(design=design, created_by="user:test")
+    alice, bob = make_person("alice", "view"), make_person("bob", "view", team="other")
+
+    def ask(user: User, number: int) -> Any:
+        return client_of(user).get(f"/designs/{design.pk}/versions/{number}/differences")
+
+    assert b"The draft is the same." in ask(alice, 1).content
+    design.draft["blocks"][0]["data"]["task"] = "<b>Greet nobody.</b>"
+    design.save()
+    told = ask(alice, 1).content.decode()
+    assert "Block Greet: task" in told
+    assert "<ins>&lt;b&gt;Greet nobody.&lt;/b&gt;</ins>" in told
+    assert [ask(alice, number).status_code for number in (2, 10**30)] == [404, 404]
+    assert ask(bob, 1).status_code == 404
 
 
 def test_opening_a_design_costs_few_queries_and_reads_no_draft(django_assert_num_queries: Any) -> None:

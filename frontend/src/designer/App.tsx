@@ -36,7 +36,7 @@ export function App(props: Props) {
 }
 
 function Designer({ page, opened }: Props) {
-  const { state, dispatch, save, problems, flush, loadTheirs, importDocument } = useDraft(page, opened);
+  const { state, dispatch, save, revision, problems, flush, loadTheirs, importDocument } = useDraft(page, opened);
   const { design, selection } = state;
   const [tab, setTab] = useState<Tab>("edit");
   const [focus, setFocus] = useState<Focus>();
@@ -44,8 +44,8 @@ function Designer({ page, opened }: Props) {
   const { run, start, cancel } = useRun(page.design_id, flush);
   const { fitView } = useReactFlow();
   const context = useMemo(
-    () => ({ page, design, problems, focus, dispatch }),
-    [page, design, problems, focus, dispatch],
+    () => ({ page, design, revision, problems, focus, dispatch }),
+    [page, design, revision, problems, focus, dispatch],
   );
 
   const goTo = useCallback(

@@ -47,7 +47,7 @@ export function SidePanel({ selection, tab, setTab, run, start, cancel }: Props)
             aria-selected={tab === name}
             onClick={() => setTab(name)}
           >
-            {words}
+            {name === "edit" && !page.may.change ? "Look" : words}
           </button>
         ))}
       </div>

@@ -31,7 +31,7 @@ export function Toolbar({ state, save, actions }: Props) {
         <Icon name="back" />
       </a>
       <strong className="toolbar-name">{state.design.name || "(no name)"}</strong>
-      <SaveMark save={save} />
+      {page.may.change ? <SaveMark save={save} /> : <span className="save-mark">Read only</span>}
       {page.may.change && (
         <span className="tools">
           <Tool name="Undo" icon="undo" off={!state.past.length} act={() => dispatch({ type: "undo" })} />

@@ -1,11 +1,10 @@
-import { useEffect, useState } from "react";
+import htmx from "htmx.org";
+import { useEffect, useRef, useState } from "react";
 import { designApi } from "../api";
+import { act } from "../elements/acting";
 import { notifyError } from "../elements/notices";
-import type { DesignVersion, VersionSummary } from "../types";
+import type { VersionSummary } from "../types";
 import { useDesigner } from "./context";
-import { differences } from "./differences";
-
-const MARKS = { added: "+", removed: "−", changed: "~" };
 
 /** The versions, and what the draft has that one of them has not. */
 export function VersionsPanel() {
@@ -29,43 +28,37 @@ export function VersionsPanel() {
 }
 
 function VersionCard({ version }: { version: VersionSummary }) {
-  const { page, design, dispatch } = useDesigner();
-  const [whole, setWhole] = useState<DesignVersion>();
-  const read = () => {
-    if (!whole) designApi.getVersion(page.design_id, version.number).then(setWhole, notifyError);
+  const { page, dispatch } = useDesigner();
+  const [isOpen, setOpen] = useState(false);
+  const take = async () => {
+    const { document } = await designApi.getVersion(page.design_id, version.number);
+    dispatch({ type: "replace", design: document });
   };
-  const found = whole ? differences(whole.document, design) : [];
   return (
-    <details className="agent-card" onToggle={read}>
+    <details className="agent-card" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
         <strong>Version {version.number}</strong>
         <relative-time class="soft small" datetime={version.created_at} />
         <span className="soft small">{version.created_by}</span>
       </summary>
-      {!whole && <p className="soft small">Comparing…</p>}
-      {whole && found.length === 0 && <p className="small">The draft is the same, but for places on the canvas.</p>}
-      {whole && found.length > 0 && (
-        <>
-          <p className="small">What the draft changes:</p>
-          <ul className="plain-list small">
-            {found.map((one) => (
-              <li key={one.kind + one.what} className={`difference ${one.kind}`}>
-                <span aria-hidden="true">{MARKS[one.kind]}</span> <span className="visually-hidden">{one.kind}: </span>
-                {one.what}
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
-      {whole && page.may.change && (
-        <button
-          type="button"
-          className="button small"
-          onClick={() => dispatch({ type: "replace", design: whole.document })}
-        >
+      {isOpen && <DraftDifferences version={version.number} />}
+      {page.may.change && (
+        <button type="button" className="button small" onClick={(event) => void act(event.currentTarget, take)}>
           Take version {version.number} as the draft
         </button>
       )}
     </details>
   );
+}
+
+/** Told by the site, of the draft as it is saved: each save asks again. */
+function DraftDifferences({ version }: { version: number }) {
+  const { page, revision } = useDesigner();
+  const place = useRef<HTMLDivElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the answer is another one after each save
+  useEffect(() => {
+    const address = `/designs/${page.design_id}/versions/${version}/differences`;
+    if (place.current) void htmx.ajax("get", address, { target: place.current });
+  }, [page.design_id, version, revision]);
+  return <div ref={place} role="status" className="small" />;
 }

@@ -15,6 +15,8 @@ export interface Focus {
 export interface Designer {
   page: PageData;
   design: Design;
+  /** The ETag of what is saved. */
+  revision: string;
   problems: readonly PlacedProblem[];
   focus: Focus | undefined;
   dispatch: Dispatch<Action>;

@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
+import type { Block } from "../types";
 import { twoBlocks } from "./builders";
 import { copy, fromText, paste, toText } from "./clipboard";
-import { differences, isSameDocument } from "./differences";
 import { edgesOf, endsOf, nextNodes } from "./flow";
+import { BLOCK_WIDTH, laidOut } from "./layout";
 import { inputToTry, namesFor } from "./names";
 import { countByBlock, placeProblems, problemsBelow } from "./problems";
+import { isSameDocument } from "./same_document";
 import { actionOf } from "./shortcuts";
 
 test("pasted blocks get new ids and labels, and so do the names in their texts and the connections between them", () => {
@@ -89,17 +91,16 @@ test("a line between agents becomes a connection between agents, and is drawn as
   expect(edgesOf(design, [])[0]?.sourceHandle).toBe("agent:writer");
 });
 
-test("what differs is told by blocks and connections, and places do not count", () => {
+test("a design without places is laid out, and one that has some is left as it is", () => {
   const { design } = twoBlocks();
-  const [first, second] = design.blocks;
-  if (!first || !second) throw new Error("Two blocks are needed.");
-  expect(differences(design, { ...design, blocks: [{ ...first, position: { x: 9, y: 9 } }, second] })).toEqual([]);
-  const changed = { ...second, data: { ...second.data, task: "Other.", label: "Sorter" } };
-  expect(differences(design, { ...design, blocks: [changed], connections: [] })).toEqual([
-    { kind: "changed", what: "Block Sorter: label, task" },
-    { kind: "removed", what: "Block Sequential" },
-    { kind: "removed", what: "Connection Sequential (writer) → Routing" },
-  ]);
+  const bare = { ...design, blocks: design.blocks.map(({ position: _, ...block }) => block) };
+  const third = { ...bare.blocks[1], id: "third" } as Block;
+  const back = { id: "back", source: "routing", target: "sequential" };
+  const circle = { ...bare, blocks: [...bare.blocks, third], connections: [...bare.connections, back] };
+  const [first, second, beside] = laidOut(circle).blocks.map(({ position }) => position);
+  expect(Math.abs((second?.x ?? 0) - (first?.x ?? 0))).toBeGreaterThan(BLOCK_WIDTH);
+  expect(beside?.y).not.toBe([first, second].find((place) => place?.x === beside?.x)?.y);
+  expect(laidOut(design)).toBe(design);
 });
 
 test("keys are left to a field that has the cursor, but for those that are no text", () => {

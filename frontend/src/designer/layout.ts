@@ -3,6 +3,7 @@
 import { Graph, layout } from "@dagrejs/dagre";
 import type { Design } from "../types";
 import { agentsOf, type Point, positionOf } from "./document";
+import { moveBlocks } from "./edits";
 
 export const BLOCK_WIDTH = 230;
 const HEAD_HEIGHT = 62;
@@ -31,6 +32,41 @@ export function tidyPlaces(design: Design): Map<string, Point> {
     places.set(id, { x: snap(x - width / 2), y: snap(y - height / 2) });
   }
   return places;
+}
+
+/** A design of which no block has a place, as programs store them, in plain columns: it would be drawn on one heap. */
+export function laidOut(design: Design): Design {
+  return design.blocks.some(({ position }) => position) ? design : moveBlocks(design, columnPlaces(design));
+}
+
+/** Each block in the column after those that it follows. Tidying takes seconds for hundreds of blocks, and this nothing. */
+function columnPlaces(design: Design): Map<string, Point> {
+  const columns = columnsOf(design);
+  const lengths: number[] = [];
+  const places = new Map<string, Point>();
+  for (const block of design.blocks) {
+    const column = columns.get(block.id) ?? 0;
+    const y = lengths[column] ?? 0;
+    places.set(block.id, { x: column * (BLOCK_WIDTH + 90), y });
+    lengths[column] = y + snap(heightOf(agentsOf(block).length)) + 40;
+  }
+  return places;
+}
+
+function columnsOf(design: Design): Map<string, number> {
+  const sources = new Map<string, string[]>(design.blocks.map(({ id }) => [id, []]));
+  for (const { source, target } of design.connections) if (sources.has(source)) sources.get(target)?.push(source);
+  const columns = new Map<string, number>();
+  const columnOf = (id: string): number => {
+    const known = columns.get(id);
+    if (known !== undefined) return known;
+    columns.set(id, 0); // where a draft goes in a circle, it is entered here
+    const column = Math.max(0, ...(sources.get(id) ?? []).map((source) => columnOf(source) + 1));
+    columns.set(id, column);
+    return column;
+  };
+  for (const { id } of design.blocks) columnOf(id);
+  return columns;
 }
 
 export type Alignment = "left" | "top";

@@ -6,9 +6,10 @@ import "./designer.css";
 import { createRoot } from "react-dom/client";
 import { designApi } from "../api";
 import { App } from "./App";
-import { isSameDocument } from "./differences";
 import { keptDraft } from "./kept_drafts";
+import { laidOut } from "./layout";
 import { readPageData } from "./page";
+import { isSameDocument } from "./same_document";
 import type { Opened } from "./use_draft";
 
 async function open(): Promise<void> {
@@ -20,7 +21,7 @@ async function open(): Promise<void> {
     const kept = page.may.change ? keptDraft(page.design_id) : undefined;
     const isSame = isSameDocument(kept?.design, design.document);
     const opened: Opened = {
-      design: design.document,
+      design: laidOut(design.document),
       etag,
       problems: design.problems,
       kept: isSame ? undefined : kept,

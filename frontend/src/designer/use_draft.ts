@@ -5,11 +5,12 @@ import { designApi, type ReadDesign } from "../api";
 import type { Json } from "../client";
 import { ApiError, type FieldProblem } from "../problem";
 import type { Design } from "../types";
-import { isSameDocument } from "./differences";
 import { keepDraft } from "./kept_drafts";
+import { laidOut } from "./layout";
 import type { PageData } from "./page";
 import { placeProblems } from "./problems";
 import { type Action, reduce, startingState } from "./reducer";
+import { isSameDocument } from "./same_document";
 import { DraftSaver, type SaveState } from "./saving";
 
 /** What was opened: the draft as the site has it, and what this browser still had of it. */
@@ -50,10 +51,11 @@ export function useDraft(page: PageData, opened: Opened) {
   const problems = useMemo(() => placeProblems(checked.design, checked.problems), [checked]);
   const flush = useCallback(async () => (await saver.current?.flush()) ?? true, []);
   const takeOver = useCallback(({ design, etag }: ReadDesign) => {
-    saver.current?.accept(design.document, etag);
+    const document = laidOut(design.document);
+    saver.current?.accept(document, etag);
     // A step like any other: Undo brings back what was there.
-    dispatch({ type: "replace", design: design.document });
-    setChecked({ design: design.document, problems: design.problems });
+    dispatch({ type: "replace", design: document });
+    setChecked({ design: document, problems: design.problems });
   }, []);
   const loadTheirs = useCallback(async () => takeOver(await designApi.get(page.design_id)), [page.design_id, takeOver]);
   /** The document in any spelling that the site reads, saved and shown in the site's own. */
@@ -64,7 +66,8 @@ export function useDraft(page: PageData, opened: Opened) {
     },
     [page.design_id, flush, takeOver],
   );
-  return { state, dispatch: change, save, problems, flush, loadTheirs, importDocument };
+  const revision = saver.current.etag;
+  return { state, dispatch: change, save, revision, problems, flush, loadTheirs, importDocument };
 }
 
 /** A page that is left saves at once; what cannot be saved is still kept in this browser. */

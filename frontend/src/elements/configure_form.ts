@@ -14,6 +14,7 @@ import { below } from "./deploy_form";
 import { type Control, placeProblems } from "./fields";
 import { make } from "./make";
 import { notify } from "./notices";
+import { guardUnsaved } from "./unsaved";
 
 const UNFINISHED = "A field holds something that is no value yet. Correct what is marked, then save.";
 
@@ -32,6 +33,7 @@ class ConfigureForm extends HTMLElement {
       const button = (event.target as Element).closest<HTMLButtonElement>("[data-deploy-version]");
       if (button) void this.#deployVersion(button);
     });
+    guardUnsaved(this, () => this.#isUnfinished() || changesFrom(this.#base, this.#typed()) !== undefined);
   }
 
   get #id(): string {

@@ -7,6 +7,7 @@ import { ApiError, type FieldProblem } from "../problem";
 import { act, refreshDeployments, tellError } from "./acting";
 import { setError } from "./fields";
 import { make } from "./make";
+import { guardUnsaved } from "./unsaved";
 
 interface PathAnswer {
   state: "free" | "taken" | "invalid";
@@ -31,6 +32,7 @@ class DeployForm extends HTMLElement {
       clearTimeout(this.#timer);
       this.#timer = window.setTimeout(() => void this.#check(path), PAUSE_MS);
     });
+    guardUnsaved(this, () => this.#isChanged(path));
     path.focus();
     void this.#check(path);
   }
@@ -46,6 +48,14 @@ class DeployForm extends HTMLElement {
 
   get #place(): HTMLElement | null {
     return this.querySelector<HTMLElement>("[data-error]");
+  }
+
+  /** Whether anything is otherwise than it was proposed. */
+  #isChanged(path: HTMLInputElement): boolean {
+    const version = this.querySelector<HTMLSelectElement>("[name=version]")?.selectedOptions[0];
+    const schedule = this.querySelector("schedule-editor");
+    const hasVersion = version !== undefined && !version.defaultSelected;
+    return path.value !== path.defaultValue || hasVersion || (schedule?.value ?? null) !== null;
   }
 
   async #check(path: HTMLInputElement): Promise<void> {

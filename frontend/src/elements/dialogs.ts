@@ -1,16 +1,25 @@
 /** Dialogs: `data-opens="id"` opens one that is in the page, `data-closes` closes the one it is in.
  *
  * A dialog that comes from the server is asked for with htmx into `#dialogs`, and opens when it has come; closed, it is
- * taken out again. The browser itself gives the focus back to what had opened it; where a list was drawn anew, its id does.
+ * taken out again. One that holds something typed asks first, however it is closed: see `unsaved.ts`. The browser itself
+ * gives the focus back to what had opened it; where a list was drawn anew, its id does.
  */
+
+import { askToDrop, holdsUnsaved, requestClose } from "./unsaved";
 
 export function setUpDialogs(): void {
   document.addEventListener("click", (event) => {
     const target = event.target as Element;
     const opener = target.closest<HTMLElement>("[data-opens]");
     if (opener) open(document.getElementById(opener.dataset.opens ?? ""));
-    if (target.closest("[data-closes]")) target.closest("dialog")?.close();
+    const closed = target.closest("[data-closes]") && target.closest("dialog");
+    if (closed) requestClose(closed);
   });
+  // The key itself, since a browser lets a page refuse `cancel` only once before it closes the dialog all the same.
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) guard(event, topDialog());
+  });
+  document.addEventListener("cancel", (event) => guard(event, event.target), { capture: true });
   document.addEventListener("htmx:afterSettle", (event) => {
     const place = (event.target as Element).closest("#dialogs");
     const dialog = place?.querySelector<HTMLDialogElement>("dialog:not([open])");
@@ -19,6 +28,17 @@ export function setUpDialogs(): void {
       open(dialog);
     }
   });
+}
+
+function guard(event: Event, dialog: EventTarget | null | undefined): void {
+  if (!(dialog instanceof HTMLDialogElement) || !holdsUnsaved(dialog)) return;
+  event.preventDefault();
+  askToDrop(dialog);
+}
+
+/** The one that lies on top: a dialog over a dialog comes after it in the page. */
+function topDialog(): HTMLDialogElement | undefined {
+  return [...document.querySelectorAll<HTMLDialogElement>("dialog:modal")].at(-1);
 }
 
 function open(dialog: Element | null): void {

@@ -8,6 +8,8 @@ import { deploymentApi } from "../api";
 import type { Json } from "../client";
 import { InputViews } from "./input_views";
 import { make } from "./make";
+import { notify } from "./notices";
+import { guardUnsaved } from "./unsaved";
 import "./execution_watch";
 
 export interface Setup {
@@ -33,12 +35,14 @@ class ExecuteFlow extends HTMLElement {
     this.#setup = JSON.parse(this.getAttribute("setup") ?? "{}") as Setup;
     this.#before = withoutExecution();
     const named = new URLSearchParams(location.search).get("execution") ?? this.#setup.running;
+    guardUnsaved(this, () => this.#input?.isBroken ?? false);
     if (named) this.#watch(named);
     else this.#ask();
   }
 
   /** The dialog was closed: the address is again the one of the page below it. */
   disconnectedCallback(): void {
+    if (this.#input && this.#kept() !== undefined) notify("What you typed is kept: it is here when you come back.");
     if (this.closest("dialog")) history.replaceState(history.state, "", this.#before);
   }
 

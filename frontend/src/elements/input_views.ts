@@ -47,6 +47,11 @@ export class InputViews {
     this.#changed(value);
   }
 
+  /** Whether what is typed is no value yet, and so is kept nowhere but on the screen. */
+  get isBroken(): boolean {
+    return this.#shown === "json" ? !isJson(this.#editor?.text ?? "") : this.#form.isBroken;
+  }
+
   /** Whether what is typed is a value. When it is not, the page says where. */
   isReady(): boolean {
     return this.#shown === "json" ? this.#readEditor() : this.#readForm();
@@ -144,6 +149,15 @@ export class InputViews {
 
 function panel(content: HTMLElement): HTMLElement {
   return make("div", { role: "tabpanel", id: newId("input-view") }, content);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function written(value: Json): string {

@@ -6,6 +6,7 @@ import { setError } from "./fields";
 import { make } from "./make";
 import { makeKey, type NewKey } from "./new_key";
 import { notify } from "./notices";
+import { guardUnsaved } from "./unsaved";
 
 class KeyList extends HTMLElement {
   connectedCallback(): void {
@@ -14,6 +15,7 @@ class KeyList extends HTMLElement {
       if (button?.matches("[data-make-key]")) void this.#press(button);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
+    guardUnsaved(this, () => this.#name !== null && this.#name.value !== this.#name.defaultValue);
     // Enter in the name would save the whole form.
     this.#name?.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
@@ -51,6 +53,7 @@ class KeyList extends HTMLElement {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
     this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes));
+    if (this.#name) this.#name.defaultValue = name;
   }
 
   #show(made: NewKey): void {

@@ -4,6 +4,7 @@ import { executionApi } from "../api";
 import type { Json } from "../client";
 import { InputViews } from "./input_views";
 import { make, newId } from "./make";
+import { guardUnsaved } from "./unsaved";
 
 class RerunForm extends HTMLElement {
   #input: InputViews | undefined;
@@ -25,6 +26,7 @@ class RerunForm extends HTMLElement {
     const dialog = this.#dialog(places, input);
     document.body.append(dialog);
     dialog.addEventListener("close", () => dialog.remove());
+    guardUnsaved(dialog, () => input.isBroken || this.#isEdited(input));
     dialog.showModal();
   }
 
@@ -47,16 +49,19 @@ class RerunForm extends HTMLElement {
     return make("dialog", { class: "panel wide", "aria-labelledby": title.id }, form);
   }
 
+  #isEdited(input: InputViews): boolean {
+    return JSON.stringify(input.value) !== JSON.stringify(this.#given);
+  }
+
   async #run(from: string, button: HTMLButtonElement): Promise<void> {
     const input = this.#input;
     if (!input?.isReady()) return;
     button.disabled = true;
     try {
-      const isEdited = JSON.stringify(input.value) !== JSON.stringify(this.#given);
       const { id } = await executionApi.rerun(
         this.getAttribute("execution") ?? "",
         from,
-        isEdited ? input.value : undefined,
+        this.#isEdited(input) ? input.value : undefined,
       );
       location.assign(`/executions/${id}`);
     } catch (error) {

@@ -4,6 +4,7 @@ import htmx from "htmx.org";
 import { api, type Json } from "../client";
 import { act, refreshDeployments } from "./acting";
 import { notify } from "./notices";
+import { guardUnsaved } from "./unsaved";
 
 const DONE = { pause: "The schedule is paused.", resume: "The schedule is resumed." };
 
@@ -13,12 +14,17 @@ class ScheduleActions extends HTMLElement {
       const button = (event.target as Element).closest<HTMLButtonElement>("[data-action]");
       if (button) void act(button, () => this.#do(button.dataset.action ?? ""), this.#error);
     });
+    guardUnsaved(this, () => this.#reason !== "");
     // Enter in the reason would save the whole form.
     this.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.target as Element).matches("[data-reason]")) return;
       event.preventDefault();
       this.querySelector<HTMLButtonElement>("[data-action=pause]")?.click();
     });
+  }
+
+  get #reason(): string {
+    return this.querySelector<HTMLInputElement>("[data-reason]")?.value ?? "";
   }
 
   get #error(): HTMLElement | null {
@@ -49,7 +55,7 @@ class ScheduleActions extends HTMLElement {
   }
 
   #body(action: string): Json {
-    if (action === "pause") return { reason: this.querySelector<HTMLInputElement>("[data-reason]")?.value ?? "" };
+    if (action === "pause") return { reason: this.#reason };
     if (action !== "resume") return {};
     return { catch_up: this.querySelector<HTMLSelectElement>("[data-catch-up]")?.value ?? null };
   }

@@ -23,6 +23,8 @@ export interface Control {
   isBroken(): boolean;
   /** Shows the problems that it has a place for; pointers are relative to its value. */
   tell(problems: FieldProblem[]): void;
+  /** The title by which it goes from now on: an item of a list has another one when it has moved. */
+  rename(title: string): void;
   focus(): void;
 }
 
@@ -146,7 +148,8 @@ function jsonFor(field: JsonField, value: Json | undefined, place: Place): Contr
 
 function hidden(value: Json): Control {
   const element = make("span", { hidden: true });
-  return { element, read: () => value, isBroken: () => false, tell: () => undefined, focus: () => undefined };
+  const ignore = () => undefined;
+  return { element, read: () => value, isBroken: () => false, tell: ignore, rename: ignore, focus: ignore };
 }
 
 function leaf(frame: Frame, read: () => Json | undefined, isBroken = () => false): Control {
@@ -155,6 +158,7 @@ function leaf(frame: Frame, read: () => Json | undefined, isBroken = () => false
     read,
     isBroken,
     tell: (problems) => frame.complain(problems.map(({ message }) => message).join(" ")),
+    rename: frame.rename,
     focus: () => frame.input.focus(),
   };
 }

@@ -7,6 +7,7 @@ import type { Field } from "./schema_fields";
 export interface Frame {
   element: HTMLElement;
   input: HTMLElement;
+  rename(title: string): void;
   /** Says what is wrong; "" when nothing is. */
   complain(message: string): void;
 }
@@ -17,15 +18,16 @@ export function frameOf(field: Field, place: Place, input: Input): Frame {
   input.id = newId("field");
   input.required = place.required && !(input instanceof HTMLInputElement && input.type === "checkbox");
   const error = make("p", { class: "error", id: `${input.id}-error`, "aria-live": "polite" });
+  const title = make("span", {}, titleOf(field, place));
   const hint = hintOf(field, input.id);
   input.setAttribute("aria-describedby", hint ? `${hint.id} ${error.id}` : error.id);
-  const element = make("div", { class: "field" }, ...labelled(field, place, input), hint, error);
+  const element = make("div", { class: "field" }, ...labelled(title, place, input), hint, error);
   const complain = (message: string) => {
     error.textContent = message;
     if (message) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
   };
-  return { element, input, complain };
+  return { element, input, rename: renaming(title), complain };
 }
 
 /** The frame of several controls. */
@@ -35,25 +37,30 @@ export function groupFrame(field: Field, place: Place, body: HTMLElement): Frame
   const hint = hintOf(field, id);
   const describedBy = hint ? `${hint.id} ${error.id}` : error.id;
   const element = make("fieldset", { class: "field", "aria-describedby": describedBy, tabindex: -1 });
-  const title = titleOf(field, place);
-  if (title) element.append(make("legend", {}, title, requiredMark(place.required)));
+  const title = make("span", {}, titleOf(field, place));
+  if (title.textContent) element.append(make("legend", {}, title, requiredMark(place.required)));
   if (hint) element.append(hint);
   element.append(body, error);
   const complain = (message: string) => {
     error.textContent = message;
   };
-  return { element, input: element, complain };
+  return { element, input: element, rename: renaming(title), complain };
 }
 
-function labelled(field: Field, place: Place, input: Input): HTMLElement[] {
-  const title = titleOf(field, place);
+function renaming(title: HTMLElement): (title: string) => void {
+  return (words) => {
+    title.textContent = words;
+  };
+}
+
+function labelled(title: HTMLElement, place: Place, input: Input): HTMLElement[] {
   if (input instanceof HTMLInputElement && input.type === "checkbox") {
     return [make("label", { class: "check" }, input, title)];
   }
   return [make("label", { for: input.id }, title, requiredMark(place.required)), input];
 }
 
-function titleOf(field: Field, place: Place): string {
+export function titleOf(field: Field, place: Place): string {
   return field.title || place.label || "";
 }
 

@@ -5,7 +5,7 @@ import type { FieldProblem } from "../problem";
 import { make } from "./make";
 import { type Control, controlFor, type Place } from "./schema_controls";
 import { isObject, type JsonObject, type ListField, type ObjectField, startingValue } from "./schema_fields";
-import { groupFrame } from "./schema_frames";
+import { type Frame, groupFrame, titleOf } from "./schema_frames";
 
 /** Members that the schema does not name are kept as they were. */
 export function groupFor(field: ObjectField, value: Json | undefined, place: Place): Control {
@@ -29,6 +29,7 @@ export function groupFor(field: ObjectField, value: Json | undefined, place: Pla
     read: () => (isAbsent() ? undefined : merged(before, controls)),
     isBroken: () => [...controls.values()].some((control) => control.isBroken()),
     tell: (problems) => frame.complain(tellEach(problems, controls)),
+    rename: frame.rename,
     focus: () => (controls.values().next().value ?? frame.input).focus(),
   };
 }
@@ -71,7 +72,8 @@ class ListControl implements Control {
   #items: Control[];
   readonly #rows = make("ol", { class: "form-list" });
   readonly #add = make("button", { type: "button", class: "button small" }, "Add");
-  readonly #complain: (message: string) => void;
+  readonly #frame: Frame;
+  #title: string;
   #isSet: boolean;
 
   constructor(
@@ -79,12 +81,11 @@ class ListControl implements Control {
     value: Json[] | undefined,
     readonly place: Place,
   ) {
+    this.#title = titleOf(field, place) || "the list";
     this.#isSet = value !== undefined || place.required;
     this.#items = (value ?? []).map((item) => this.#control(item));
-    const frame = groupFrame(field, place, make("div", { class: "stack" }, this.#rows, this.#add));
-    this.element = frame.element;
-    this.#complain = frame.complain;
-    this.#add.setAttribute("aria-label", `Add to ${field.title || place.label || "the list"}`);
+    this.#frame = groupFrame(field, place, make("div", { class: "stack" }, this.#rows, this.#add));
+    this.element = this.#frame.element;
     this.#add.addEventListener("click", () => this.#append());
     this.#show();
   }
@@ -98,7 +99,13 @@ class ListControl implements Control {
   }
 
   tell(problems: FieldProblem[]): void {
-    this.#complain(tellEach(problems, new Map(this.#items.map((item, index) => [String(index), item]))));
+    this.#frame.complain(tellEach(problems, new Map(this.#items.map((item, index) => [String(index), item]))));
+  }
+
+  rename(title: string): void {
+    this.#frame.rename(title);
+    this.#title = title;
+    this.#show();
   }
 
   focus(): void {
@@ -137,14 +144,17 @@ class ListControl implements Control {
 
   #show(): void {
     this.#rows.replaceChildren(...this.#items.map((item, index) => this.#row(item, index)));
+    this.#add.setAttribute("aria-label", `Add to ${this.#title}`);
     this.#add.disabled = this.#items.length >= (this.field.maxItems ?? Number.POSITIVE_INFINITY);
   }
 
+  /** Which item it is, and of which list, is in the names of its parts: a screen reader says them one by one. */
   #row(item: Control, index: number): HTMLElement {
-    const number = index + 1;
-    const up = rowButton("↑", `Move item ${number} up`, () => this.#raise(item));
+    const name = `${this.field.item.title || "Item"} ${index + 1}`;
+    item.rename(name);
+    const up = rowButton("↑", `Move ${name} of ${this.#title} up`, () => this.#raise(item));
     up.disabled = index === 0;
-    const remove = rowButton("✕", `Remove item ${number}`, () => this.#remove(item));
+    const remove = rowButton("✕", `Remove ${name} of ${this.#title}`, () => this.#remove(item));
     remove.disabled = this.#items.length <= this.field.minItems;
     return make("li", {}, item.element, make("span", { class: "row-buttons" }, up, remove));
   }

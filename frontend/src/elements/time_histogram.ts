@@ -123,7 +123,8 @@ class TimeHistogram extends HTMLElement {
 
 function barOf(element: SVGGElement): Bar {
   const { start = "", end = "", count = "0", failed = "0" } = element.dataset;
-  const said = `${count} executions, ${failed} failed`;
+  const counted = `${count} executions, ${failed} failed`;
+  const said = "partly" in element.dataset ? `not counted to the end: at least ${counted}` : counted;
   const title = document.createElementNS("http://www.w3.org/2000/svg", "title");
   title.textContent = `${SAID.format(new Date(start))}: ${said}`;
   element.append(title);

@@ -1,0 +1,124 @@
+"""The dialogs of a card in a browser: what closing them asks and keeps, what they lead to, and the way back."""
+
+from playwright.sync_api import expect
+
+from deployments.tests.pages.board import find_card, open_dialog, question, shown
+from deployments.tests.pages.executions import deploy_chain, state_of, wait_until
+from deployments.tests.site_api import Deployed, SiteApi
+from orchestration_site.tests.browser import Visitor, accessibility_problems
+
+
+def test_a_dialog_asks_before_it_drops_what_was_typed_however_it_is_closed(
+    visitor: Visitor, deployed: Deployed, page_api: SiteApi
+) -> None:
+    page, dialog = visitor.page, open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Limits").click()
+    calls = dialog.get_by_label("Model calls of an execution")
+    calls.fill("7")
+    calls.fill("")  # as it was: there is nothing to ask for
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+    find_card(page, deployed).get_by_role("button", name="Configure").click()
+    dialog.get_by_role("tab", name="Limits").click()
+    calls.fill("7")
+    page.mouse.click(5, 5)  # beside the dialog
+    expect(calls).to_be_visible()
+    calls.focus()
+    for _ in range(3):  # a browser would let the page refuse it once
+        page.keyboard.press("Escape")
+        expect(question(page)).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(question(page)).to_be_hidden()
+        expect(calls).to_be_focused()
+    dialog.evaluate("(one) => one.requestClose()")  # as the gesture of a phone does
+    question(page).get_by_role("button", name="Keep editing").click()
+    dialog.get_by_role("button", name="Cancel").click()
+    assert accessibility_problems(page) == []
+    question(page).get_by_role("button", name="Keep editing").click()
+    expect(calls).to_have_value("7")
+    dialog.get_by_role("button", name="Close").click()
+    question(page).get_by_role("button", name="Drop it").click()
+    expect(dialog).to_be_hidden()
+    expect(find_card(page, deployed).get_by_role("button", name="Configure")).to_be_focused()
+    assert shown(page_api, deployed)["limits"]["max_calls"] is None
+
+    page.keyboard.press("Enter")
+    dialog.get_by_role("tab", name="Keys").click()
+    dialog.get_by_label("Name").fill("Half typed")
+    page.keyboard.press("Escape")
+    question(page).get_by_role("button", name="Keep editing").click()
+    dialog.get_by_role("button", name="Make a key").click()
+    expect(dialog.locator("[data-made]")).to_contain_text("shown only now")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_the_deploy_dialog_asks_and_the_execute_dialog_keeps(visitor: Visitor, page_api: SiteApi) -> None:
+    deployed = deploy_chain(page_api, "offline:demo")
+    page, dialog = visitor.page, open_dialog(visitor, deployed, "Execute")
+    dialog.get_by_label("Text").fill("Typed by hand")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.get_by_text("What you typed is kept")).to_be_visible()
+    find_card(page, deployed).get_by_role("button", name="Execute").click()
+    expect(dialog.get_by_label("Text")).to_have_value("Typed by hand")
+    dialog.get_by_role("tab", name="JSON").click()
+    dialog.get_by_label("Input as JSON").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text('{"text": "Half')  # no value, and so kept nowhere
+    page.keyboard.press("Escape")
+    question(page).get_by_role("button", name="Drop it").click()
+    expect(dialog).to_be_hidden()
+
+    page.get_by_role("button", name="Deploy", exact=True).click()
+    dialog.get_by_label("Design", exact=True).select_option(deployed.design_id)
+    path = dialog.get_by_label("Endpoint path")
+    expect(path).to_be_focused()
+    path.fill("typed-by-hand")
+    page.keyboard.press("Escape")
+    question(page).get_by_role("button", name="Keep editing").click()
+    expect(path).to_have_value("typed-by-hand")
+    dialog.get_by_role("button", name="Cancel").click()
+    question(page).get_by_role("button", name="Drop it").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_the_history_of_a_card_is_filtered_and_a_row_leads_to_its_execution(
+    visitor: Visitor, page_api: SiteApi
+) -> None:
+    deployed = page_api.deploy("openai:status-400-1+history-dialog")
+    assert deployed.call().status_code == 502
+    failed = deployed.only_execution()
+    assert deployed.call().status_code == 200
+    page, dialog = visitor.page, open_dialog(visitor, deployed, "View logs")
+    address = page.url
+    rows = dialog.get_by_role("region", name="Executions").get_by_role("row")
+    expect(rows).to_have_count(3)
+    dialog.get_by_label("Status").select_option("failed")
+    expect(rows).to_have_count(2)
+    assert page.url == address  # that of the page below
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    button = find_card(page, deployed).get_by_role("button", name="View logs")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    rows.filter(has_text="failed").get_by_text("provider_error").click()
+    expect(page).to_have_url(f"{visitor.site.base_url}/executions/{failed}")
+
+
+def test_an_execution_is_cancelled_in_the_dialog(visitor: Visitor, page_api: SiteApi) -> None:
+    deployed = deploy_chain(page_api, "openai:stall+dialog")
+    provider = visitor.site.provider.counters
+    others = provider.in_flight
+    page, dialog = visitor.page, open_dialog(visitor, deployed, "Execute")
+    dialog.get_by_label("Text").fill("Stop me")
+    dialog.get_by_role("button", name="Execute", exact=True).click()
+    wait_until(lambda: provider.in_flight > others)
+    dialog.get_by_role("button", name="Cancel").click()
+    state_of(page, "cancelled")
+    expect(dialog.get_by_role("alert")).to_contain_text("Cancelled by user:admin")
+    assert page_api.wait_for_end(deployed.only_execution())["status"] == "cancelled"
+    wait_until(lambda: provider.in_flight == others)  # the model's call is not left running
+    page.keyboard.press("Escape")
+    expect(find_card(page, deployed).get_by_role("button", name="Execute")).to_be_focused()
