@@ -1,14 +1,16 @@
 """Users and teams in the admin. Django's groups are shown as what they are here: teams."""
 
 from django.contrib import admin
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
+from access.admin_rights import SuperusersAlone
 from access.audited_admin import AuditedAdmin
 from access.models import AuditRecord, AuditSegment, Team
-from access.read_only_admin import ReadOnlyAdmin
+from access.read_only_admin import ReadOnly, ReadOnlyAdmin
 
 admin.site.unregister(Group)
 admin.site.unregister(User)
@@ -53,8 +55,9 @@ class TeamUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg] # the st
 
 @admin.register(AuditRecord)
 class AuditRecordAdmin(ReadOnlyAdmin):
-    """Who did what to which object, when and from where."""
+    """Who did what to which object, when and from where. What is no team's, signing in above all, superusers see."""
 
+    kind = "audit"
     list_display = ["created_at", "actor", "action", "object_type", "object_label", "team", "way", "address"]
     list_filter = ["action", "object_type", "way", "created_at"]
     search_fields = ["actor", "object_label", "object_id", "request_id", "address"]
@@ -63,7 +66,7 @@ class AuditRecordAdmin(ReadOnlyAdmin):
 
 
 @admin.register(AuditSegment)
-class AuditSegmentAdmin(ReadOnlyAdmin):
+class AuditSegmentAdmin(ReadOnly, SuperusersAlone, ModelAdmin):  # type: ignore[type-arg] # as above
     """The sealed days of the audit; `manage.py verify_audit` computes them again."""
 
     list_display = ["day", "records", "digest", "sealed_at"]

@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
-from access.principal import ALL, Principal
+from access.principal import ALL, Everything, Principal, Verb
 
 DEFAULT_TEAM_NAME = "default"
 
@@ -32,13 +32,26 @@ class Team(Group):
 
 
 class TeamQuerySet(models.QuerySet[Any]):
-    """Rows that belong to teams."""
+    """Rows that belong to teams. No team sees nothing, never everything."""
 
-    def visible_to(self, principal: Principal) -> Self:
-        """Only what the principal's teams own. No team sees nothing, never everything."""
-        if principal.team_ids is ALL:
-            return self
-        return self.filter(team_id__in=principal.team_ids)
+    def visible_to(self, principal: Principal, *verbs: Verb) -> Self:
+        """Those of the teams in which the principal has one of these rights: by default, what they may view."""
+        return self.of_teams(principal.teams_with(*(verbs or ("view",)))).narrowed_to(principal)
+
+    def known_to(self, principal: Principal) -> Self:
+        """Those of all the principal's teams, whatever their rights there: to find the one that something is done with.
+
+        Whoever asks this asks for the right in that row's team next: who lacks it is told so, and who is in another
+        team finds nothing.
+        """
+        return self.of_teams(principal.team_ids).narrowed_to(principal)
+
+    def of_teams(self, team_ids: frozenset[int] | Everything) -> Self:
+        return self if team_ids is ALL else self.filter(team_id__in=team_ids)
+
+    def narrowed_to(self, principal: Principal) -> Self:
+        """Without what a key is not for that is for some deployments only."""
+        return self
 
 
 class TeamOwned(models.Model):

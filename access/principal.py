@@ -2,10 +2,12 @@
 
 import enum
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 Verb = Literal["view", "execute", "change", "deploy", "manage_keys"]
+Verbs = tuple[Verb, ...]
 ALL_VERBS: Final[frozenset[Verb]] = frozenset({"view", "execute", "change", "deploy", "manage_keys"})
 
 
@@ -22,23 +24,43 @@ ALL: Final = Everything.ALL
 class Principal:
     """What the caller is allowed.
 
-    `team_id` is the team that new objects belong to. `team_ids` are those whose objects may be seen, `deployment_ids`
-    narrows a key to some deployments. `label` is what `triggered_by` shows: `user:alice`, `key:crm`.
+    `rights` are the verbs in each team that the caller belongs to: what is allowed in one team is not in another.
+    ALL is a superuser's: every verb, in every team. `deployment_ids` narrows a key to some deployments. `label` is
+    what `triggered_by` shows: `user:alice`, `key:crm`.
     """
 
-    team_id: int | None
-    team_ids: frozenset[int] | Everything
-    verbs: frozenset[Verb]
+    rights: Mapping[int, frozenset[Verb]] | Everything
     deployment_ids: frozenset[uuid.UUID] | Everything
     label: str
     user_id: int | None = None
     key_id: uuid.UUID | None = field(default=None)
 
-    def sees(self, team_id: int, deployment_id: uuid.UUID | None) -> bool:
-        """Whether something of that team, which belongs to that deployment or to none, may be seen."""
-        of_team = self.team_ids is ALL or team_id in self.team_ids
-        return of_team and (self.deployment_ids is ALL or deployment_id in self.deployment_ids)
+    @property
+    def team_ids(self) -> frozenset[int] | Everything:
+        """The teams that the caller belongs to, whatever their rights there."""
+        return ALL if self.rights is ALL else frozenset(self.rights)
+
+    def verbs_in(self, team_id: int | None) -> frozenset[Verb]:
+        """What is allowed with that team's objects. What is no team's is the superusers'."""
+        if self.rights is ALL:
+            return ALL_VERBS
+        return frozenset() if team_id is None else self.rights.get(team_id, frozenset())
+
+    def may_in(self, team_id: int | None, *verbs: Verb) -> bool:
+        """Whether any of these verbs is allowed with that team's objects."""
+        return not self.verbs_in(team_id).isdisjoint(verbs)
+
+    def teams_with(self, *verbs: Verb) -> frozenset[int] | Everything:
+        """The teams with whose objects any of these verbs is allowed."""
+        if self.rights is ALL:
+            return ALL
+        return frozenset(team_id for team_id in self.rights if self.may_in(team_id, *verbs))
 
     def may(self, *verbs: Verb) -> bool:
-        """Whether any of these verbs is allowed."""
-        return any(verb in self.verbs for verb in verbs)
+        """Whether any of these verbs is allowed anywhere: whether to ask on. An object's own team decides."""
+        return self.rights is ALL or any(not allowed.isdisjoint(verbs) for allowed in self.rights.values())
+
+    def knows(self, team_id: int, deployment_id: uuid.UUID | None) -> bool:
+        """Whether something of that team, which belongs to that deployment or to none, is there for the caller."""
+        of_team = self.rights is ALL or team_id in self.rights
+        return of_team and (self.deployment_ids is ALL or deployment_id in self.deployment_ids)

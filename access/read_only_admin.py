@@ -2,22 +2,30 @@
 
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest
 
+from access.admin_rights import TeamRowsAdmin
 
-class MadeElsewhereAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
+
+class MadeElsewhereAdmin(TeamRowsAdmin):
     """Rows that the API, the pages or a command make. What else may be done with them here, its subclasses say."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
 
-class ReadOnlyAdmin(MadeElsewhereAdmin):
-    """Rows that are shown here, and neither changed nor deleted."""
+class ReadOnly:
+    """Put it before a ModelAdmin: its rows are shown here, and neither added, changed nor deleted."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class ReadOnlyAdmin(ReadOnly, TeamRowsAdmin):
+    """Rows of teams that are shown here and nothing else, but for the actions that a subclass names."""

@@ -1,12 +1,11 @@
 """Deployments, executions and keys in the admin: constant numbers of queries, history read only."""
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from access.admin_rights import OwnTeamsFilter
 from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
 from deployments.admin_beat import take_over_beats_tables
 from deployments.admin_links import admin_link, list_link, pretty_json
@@ -26,9 +25,11 @@ take_over_beats_tables()
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(MadeElsewhereAdmin):
-    """Deployments, the undeployed ones too. They are made and removed through the API and the pages."""
+class DeploymentAdmin(ReadOnlyAdmin):
+    """Deployments, the undeployed ones too. They are made, changed and removed through the API and the pages."""
 
+    kind = "deployment"
+    action_rights = {"activate": "update", "deactivate": "update", "run_now": "execute"}
     list_display = [
         "endpoint_path",
         "design_link",
@@ -41,7 +42,7 @@ class DeploymentAdmin(MadeElsewhereAdmin):
         "executions_link",
         "deleted_at",
     ]
-    list_filter = ["status", "team", ("deleted_at", admin.EmptyFieldListFilter), "created_at"]
+    list_filter = ["status", ("team", OwnTeamsFilter), ("deleted_at", admin.EmptyFieldListFilter), "created_at"]
     search_fields = ["endpoint_path", "design_name"]
     date_hierarchy = "created_at"
     list_select_related = ["design", "version", "team", "schedule"]
@@ -75,9 +76,6 @@ class DeploymentAdmin(MadeElsewhereAdmin):
     ]
     readonly_fields = fields  # type: ignore[assignment] # the stubs know fields with rows, and these have none
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Deployment]:
         return super().get_queryset(request).defer("version__document", "design__draft", "schedule__input_data")
 
@@ -102,15 +100,15 @@ class DeploymentAdmin(MadeElsewhereAdmin):
     def executions_link(self, deployment: Deployment) -> str:
         return list_link(ExecutionLog, "executions", deployment__id__exact=deployment.id)
 
-    @admin.action(description="Activate the selected deployments", permissions=["change"])
+    @admin.action(description="Activate the selected deployments")
     def activate(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
         self._set_status(request, deployments, DeploymentChanges(status="active"), "activated")
 
-    @admin.action(description="Deactivate the selected deployments", permissions=["change"])
+    @admin.action(description="Deactivate the selected deployments")
     def deactivate(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
         self._set_status(request, deployments, DeploymentChanges(status="inactive"), "deactivated")
 
-    @admin.action(description="Run the selected deployments now", permissions=["change"])
+    @admin.action(description="Run the selected deployments now")
     def run_now(self, request: HttpRequest, deployments: QuerySet[Deployment]) -> None:
         """Executes each with its schedule's input, else with an empty object."""
         for deployment in deployments.filter(deleted_at__isnull=True).select_related("version", "schedule"):
@@ -158,6 +156,8 @@ def _run_now(deployment: Deployment, *, by: str) -> str | None:
 class ExecutionAdmin(ReadOnlyAdmin):
     """The audit trail: read only. A running execution can be cancelled, and one that ended can be run again."""
 
+    kind = "execution"
+    action_rights = {"cancel": "cancel", "rerun_from_start": "rerun", "rerun_failed": "rerun"}
     list_display = [
         "id",
         "deployment_link",
@@ -176,7 +176,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         "trigger_type",
         "error_code",
         "created_at",
-        "team",
+        ("team", OwnTeamsFilter),
     ]
     search_fields = ["=id", "deployment__endpoint_path", "deployment__design_name", "triggered_by", "error"]
     list_select_related = ["deployment", "version"]
@@ -243,11 +243,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
     def events_link(self, execution: ExecutionLog) -> str:
         return list_link(ExecutionEvent, f"{execution.seq} events", execution__id__exact=execution.id)
 
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """For the actions: history cannot be changed, but what runs can be stopped, and what ended be run again."""
-        return request.user.has_perm("deployments.change_executionlog")
-
-    @admin.action(description="Cancel the selected executions", permissions=["cancel"])
+    @admin.action(description="Cancel the selected executions")
     def cancel(self, request: HttpRequest, executions: QuerySet[ExecutionLog]) -> None:
         outcomes = [
             request_cancel(execution_id=execution_id, by=_actor(request))
@@ -261,6 +257,8 @@ class ExecutionAdmin(ReadOnlyAdmin):
 class EventAdmin(ReadOnlyAdmin):
     """The journals, line by line."""
 
+    kind = "execution"
+    team_path = "execution__team"
     list_display = ["execution_link", "seq", "type", "block_id", "agent", "at"]
     list_filter = ["type"]
     search_fields = ["=execution__id", "block_id", "agent"]
@@ -287,6 +285,8 @@ class EventAdmin(ReadOnlyAdmin):
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
     """Which requests stand for which executions."""
 
+    kind = "execution"
+    team_path = "deployment__team"
     list_display = ["key", "principal", "deployment", "execution_link", "expires_at"]
     search_fields = ["key", "principal", "deployment__endpoint_path"]
     list_filter = ["expires_at"]
@@ -301,6 +301,8 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 class ApiKeyAdmin(MadeElsewhereAdmin):
     """API keys, without the keys. They are made through the API or by create_key, which show them once."""
 
+    kind = "key"
+    action_rights = {"revoke": "destroy"}
     list_display = [
         "name",
         "prefix",
@@ -313,7 +315,12 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
         "last_used_at",
         "state",
     ]
-    list_filter = ["team", ("revoked_at", admin.EmptyFieldListFilter), "all_deployments", "created_at"]
+    list_filter = [
+        ("team", OwnTeamsFilter),
+        ("revoked_at", admin.EmptyFieldListFilter),
+        "all_deployments",
+        "created_at",
+    ]
     search_fields = ["name", "prefix", "created_by"]
     list_select_related = ["team"]
     actions = ["revoke"]
@@ -350,7 +357,7 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
             return "revoked"
         return "expired" if key.expires_at is not None and key.expires_at <= timezone.now() else "valid"
 
-    @admin.action(description="Revoke the selected keys", permissions=["change"])
+    @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
         for key in keys:
             revoke_key(key=key, by=_actor(request))

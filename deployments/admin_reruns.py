@@ -17,13 +17,13 @@ from executor.errors import CannotRerun
 from executor.reuse import FAILED, START
 
 
-@admin.action(description="Run the selected executions again, from the start", permissions=["cancel"])
+@admin.action(description="Run the selected executions again, from the start")
 def rerun_from_start(shown: "ModelAdmin[Any]", request: HttpRequest, executions: QuerySet[ExecutionLog]) -> None:
     """Everything runs again, with the same input."""
     _rerun(shown, request, executions, START)
 
 
-@admin.action(description="Run the selected executions again, from what failed", permissions=["cancel"])
+@admin.action(description="Run the selected executions again, from what failed")
 def rerun_failed(shown: "ModelAdmin[Any]", request: HttpRequest, executions: QuerySet[ExecutionLog]) -> None:
     """What has no good result runs again; the rest is reused and not charged again."""
     _rerun(shown, request, executions, FAILED)

@@ -11,7 +11,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html_join
 
+from access.admin_rights import principal_in_admin
 from access.read_only_admin import ReadOnlyAdmin
+from access.rights import RIGHTS
 from deployments.admin_links import admin_link
 from deployments.models import ScheduleConfig
 from deployments.scheduling.changes import pause_schedule, resume_schedule
@@ -31,7 +33,17 @@ class ScheduleInline(admin.StackedInline):  # type: ignore[type-arg] # the stubs
     fields = ["words", "enabled", "overlap", "catch_up", "next_fire_at", "paused_by", "paused_reason"]
     readonly_fields = fields  # type: ignore[assignment] # the stubs know fields with rows, and these have none
 
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        verbs, principal = RIGHTS["schedule"]["retrieve"], principal_in_admin(request)
+        return principal.may(*verbs) if obj is None else principal.may_in(obj.team_id, *verbs)
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     @admin.display(description="runs")
@@ -43,6 +55,9 @@ class ScheduleInline(admin.StackedInline):  # type: ignore[type-arg] # the stubs
 class ScheduleAdmin(ReadOnlyAdmin):
     """What runs by itself and when."""
 
+    kind = "schedule"
+    team_path = "deployment__team"
+    action_rights = {"pause": "pause", "resume": "resume"}
     list_display = ["deployment_link", "words", "enabled", "next_run", "paused_by", "overlap"]
     list_filter = ["enabled", ("paused_at", admin.EmptyFieldListFilter), "overlap", "catch_up", "timezone"]
     search_fields = ["deployment__endpoint_path", "deployment__design_name", "cron_expression", "paused_by"]
@@ -72,16 +87,12 @@ class ScheduleAdmin(ReadOnlyAdmin):
             "", "<div>{}</div>", ((line,) for line in lines + [p.message for p in preview.problems])
         )
 
-    def has_pause_permission(self, request: HttpRequest) -> bool:
-        """For the actions: a schedule is not edited here, but stopping it cannot wait for whoever edits it."""
-        return request.user.has_perm("deployments.change_scheduleconfig")
-
-    @admin.action(description="Pause the selected schedules", permissions=["pause"])
+    @admin.action(description="Pause the selected schedules")
     def pause(self, request: HttpRequest, schedules: QuerySet[ScheduleConfig]) -> None:
         pause = partial(pause_schedule, by=f"user:{request.user.get_username()}", reason="")
         _each(self, request, schedules, pause, "paused")
 
-    @admin.action(description="Resume the selected schedules", permissions=["pause"])
+    @admin.action(description="Resume the selected schedules")
     def resume(self, request: HttpRequest, schedules: QuerySet[ScheduleConfig]) -> None:
         """They go on with their next time; the API can catch up, too."""
         resume = partial(resume_schedule, by=f"user:{request.user.get_username()}", catch_up=None)

@@ -146,9 +146,7 @@ def principals_of_keys(key_ids: Collection[UUID]) -> dict[UUID, Principal]:
 
 def _principal(key: ApiKey, deployments: frozenset[UUID]) -> KeyPrincipal:
     return KeyPrincipal(
-        team_id=key.team_id,
-        team_ids=frozenset({key.team_id}),
-        verbs=verbs_of(key.scopes),
+        rights={key.team_id: verbs_of(key.scopes)},
         deployment_ids=ALL if key.all_deployments else deployments,
         label=f"key:{key.name}",
         key_id=key.id,

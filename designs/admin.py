@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from rest_framework.exceptions import ValidationError
 
+from access.admin_rights import OwnTeamsFilter, TeamRowsAdmin
 from access.audited_admin import AuditedAdmin
 from access.read_only_admin import ReadOnlyAdmin
 from designs.api.serializers import PricesField, moves_key
@@ -23,14 +24,16 @@ from rest.problems import field_errors
 class DesignAdmin(ReadOnlyAdmin):
     """Designs, the deleted ones too."""
 
+    kind = "design"
     list_display = ["name", "team", "revision", "newest", "created_by", "updated_at", "is_live"]
-    list_filter = ["team", ("deleted_at", admin.EmptyFieldListFilter), "created_at"]
+    list_filter = [("team", OwnTeamsFilter), ("deleted_at", admin.EmptyFieldListFilter), "created_at"]
     search_fields = ["name", "description", "created_by"]
     date_hierarchy = "created_at"
     list_select_related = ["team"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OrchestrationDesign]:
-        designs: QuerySet[OrchestrationDesign] = OrchestrationDesign.objects.with_latest_version()
+        rows: Any = super().get_queryset(request)
+        designs: QuerySet[OrchestrationDesign] = rows.with_latest_version()
         return designs
 
     @admin.display(description="newest version", ordering="latest_version")
@@ -50,8 +53,10 @@ class DesignAdmin(ReadOnlyAdmin):
 class DesignVersionAdmin(ReadOnlyAdmin):
     """Versions. They never change."""
 
+    kind = "design"
+    team_path = "design__team"
     list_display = ["design", "number", "short_hash", "created_by", "created_at"]
-    list_filter = ["design__team", "created_at"]
+    list_filter = [("design__team", OwnTeamsFilter), "created_at"]
     search_fields = ["design__name", "content_hash", "created_by"]
     date_hierarchy = "created_at"
     list_select_related = ["design"]
@@ -94,6 +99,12 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
             raise forms.ValidationError(f"The name {name} is the site's own. Choose another.")
         return name
 
+    def clean_team(self) -> Any:
+        team = self.cleaned_data["team"]
+        if "team" in self.initial and team.pk != self.initial["team"]:
+            raise forms.ValidationError("An account stays in its team. Add another one in that team.")
+        return team
+
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"] or "")
         if url and (problem := problem_with_base_url(url, may_be_private=may_be_private)):
@@ -121,17 +132,19 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(AuditedAdmin):
+class ProviderAccountAdmin(AuditedAdmin, TeamRowsAdmin):
     """Accounts at model providers."""
 
+    kind = "provider"
     form = ProviderAccountForm
     list_display = ["name", "team", "kind", "base_url", "key_is_stored", "max_concurrent_calls", "updated_at"]
-    list_filter = ["kind", "team"]
+    list_filter = ["kind", ("team", OwnTeamsFilter)]
     search_fields = ["name", "base_url"]
     list_select_related = ["team"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderAccount]:
-        accounts: QuerySet[ProviderAccount] = ProviderAccount.objects.without_keys()
+        rows: Any = super().get_queryset(request)
+        accounts: QuerySet[ProviderAccount] = rows.without_keys()
         return accounts
 
     @admin.display(description="key", boolean=True)

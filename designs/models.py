@@ -16,15 +16,15 @@ from rest.json_field import VerbatimJSONField
 class BuildingQuerySet(TeamQuerySet):
     """Rows that designs are built of. A key that is for some deployments only sees none of them."""
 
-    def visible_to(self, principal: Principal) -> Self:
-        return super().visible_to(principal) if principal.deployment_ids is ALL else self.none()
+    def narrowed_to(self, principal: Principal) -> Self:
+        return self if principal.deployment_ids is ALL else self.none()
 
 
 class DesignQuerySet(BuildingQuerySet):
     """Queries over designs. `live` are those that are not deleted."""
 
-    def visible_to(self, principal: Principal) -> Self:
-        return super().visible_to(principal).live()
+    def narrowed_to(self, principal: Principal) -> Self:
+        return super().narrowed_to(principal).live()
 
     def live(self) -> Self:
         return self.filter(deleted_at__isnull=True)

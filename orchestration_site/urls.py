@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from access.admin_rights import reserve_the_rest
 from deployments.urls import router as deployments_router
 from designs.urls import router as designs_router
 from rest.routers import BothSlashesRouter
@@ -19,6 +20,7 @@ schema_view = SpectacularAPIView.as_view(
 )
 
 admin.autodiscover()  # here, where it is served: a worker needs none of it
+reserve_the_rest(admin.site)
 
 urlpatterns = [
     path(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
 from django.http import Http404
 from django.test import Client
 from rest_framework.request import Request
@@ -17,6 +17,7 @@ from access.models import Team
 from access.permissions import HasVerb
 from access.principal import ALL, ALL_VERBS, Principal, Verb
 from access.principal_of import PERMISSION_OF, principal_of
+from access.team_choice import NoTeam, TeamNeeded, UnknownTeam, choose_team
 
 pytestmark = pytest.mark.django_db
 
@@ -29,48 +30,97 @@ def make_user(name: str = "alice", *, teams: tuple[Any, ...] = (), verbs: tuple[
     return User.objects.get(pk=user.pk)
 
 
-def test_a_superuser_may_do_all_for_every_team() -> None:
+def give(team: Any, *verbs: Verb) -> Any:
+    """The team, whose members have these rights now."""
+    for verb in verbs:
+        team.permissions.add(Permission.objects.get(codename=PERMISSION_OF[verb].removeprefix("access.")))
+    return team
+
+
+def test_a_superuser_may_do_all_in_every_team() -> None:
     principal = principal_of(User.objects.create_superuser("root"))
-    assert principal.team_ids is ALL
-    assert principal.verbs == ALL_VERBS
-    assert principal.team_id == Team.default().pk
+    assert (principal.rights, principal.team_ids, principal.teams_with("view")) == (ALL, ALL, ALL)
+    assert principal.verbs_in(Team.default().pk) == ALL_VERBS
     assert principal.label == "user:root"
 
 
 def test_who_is_in_no_team_may_nothing_whatever_their_permissions() -> None:
     user = make_user(verbs=("view", "execute", "change", "deploy", "manage_keys"))
     principal = principal_of(user)
-    assert principal.verbs == frozenset()
+    assert principal.rights == {}
     assert principal.team_ids == frozenset()
-    assert principal.team_id is None
+    assert not principal.may(*ALL_VERBS)
 
 
 @pytest.mark.parametrize("verb", sorted(ALL_VERBS))
 def test_each_permission_gives_its_verb_and_no_other(verb: Verb) -> None:
     principal = principal_of(make_user(teams=(Team.default(),), verbs=(verb,)))
-    assert principal.verbs == {verb}
+    assert principal.rights == {Team.default().pk: frozenset({verb})}
 
 
-def test_a_team_gives_its_permissions_to_its_members() -> None:
-    team = Team.objects.create(name="sales")
-    team.permissions.add(Permission.objects.get(codename="view_objects"))
-    principal = principal_of(make_user(teams=(team,)))
-    assert principal.verbs == {"view"}
-    assert principal.team_ids == frozenset({team.pk})
-    assert principal.team_id == team.pk
+def test_a_team_gives_its_permissions_to_its_members_within_it() -> None:
+    """Rights of one team are none in another."""
+    sales, legal = give(Team.objects.create(name="sales"), "view", "change"), Team.objects.create(name="legal")
+    principal = principal_of(make_user(teams=(sales, give(legal, "execute"))))
+    assert principal.rights == {sales.pk: frozenset({"view", "change"}), legal.pk: frozenset({"execute"})}
+    assert principal.team_ids == frozenset({sales.pk, legal.pk})
+    assert principal.may("change")
+    assert not principal.may_in(legal.pk, "change", "view")
+    assert principal.teams_with("view") == frozenset({sales.pk})
+    assert principal.teams_with("execute", "change") == frozenset({sales.pk, legal.pk})
 
 
-def test_of_several_teams_the_default_one_gets_what_is_new() -> None:
-    sales = Team.objects.create(name="sales")
-    principal = principal_of(make_user(teams=(sales, Team.default())))
-    assert principal.team_ids == frozenset({sales.pk, Team.default().pk})
-    assert principal.team_id == Team.default().pk
+def test_what_somebody_was_given_themselves_counts_in_all_of_their_teams() -> None:
+    sales, legal = give(Team.objects.create(name="sales"), "view"), Team.objects.create(name="legal")
+    principal = principal_of(make_user(teams=(sales, legal), verbs=("deploy",)))
+    assert principal.rights == {sales.pk: frozenset({"view", "deploy"}), legal.pk: frozenset({"deploy"})}
 
 
 def test_an_inactive_superuser_may_nothing() -> None:
     user = User.objects.create_superuser("root", is_active=False)
-    assert principal_of(user).verbs == frozenset()
-    assert principal_of(user).team_ids == frozenset()
+    assert principal_of(user).rights == {}
+
+
+def test_an_inactive_member_may_nothing() -> None:
+    user = make_user(teams=(give(Team.objects.create(name="sales"), "view"),), verbs=("change",))
+    assert principal_of(user).may("view", "change")
+    user.is_active = False
+    assert principal_of(user).rights == {}
+
+
+class TestTeamOfSomethingNew:
+    """It goes where its maker may make it, and never to a team that was guessed."""
+
+    def test_the_only_team_with_the_right_is_meant(self) -> None:
+        sales = give(Team.objects.create(name="sales"), "change")
+        maker = principal_of(make_user(teams=(Team.default(), sales)))
+        assert choose_team(maker, ("change",)) == sales.pk
+
+    def test_of_several_the_default_team_is_meant_and_without_it_none(self) -> None:
+        sales, legal = (give(Team.objects.create(name=name), "change") for name in ("sales", "legal"))
+        both = principal_of(make_user(teams=(sales, legal)))
+        with pytest.raises(TeamNeeded, match="legal, sales"):
+            choose_team(both, ("change",))
+        give(Team.default(), "change")
+        assert choose_team(principal_of(make_user("bob", teams=(sales, legal, Team.default()))), ("change",)) == (
+            Team.default().pk
+        )
+        assert choose_team(principal_of(User.objects.create_superuser("root")), ("change",)) == Team.default().pk
+
+    def test_a_team_is_named_and_the_right_is_asked_there(self) -> None:
+        sales, legal = give(Team.objects.create(name="sales"), "change"), Team.objects.create(name="legal")
+        maker = principal_of(make_user(teams=(sales, legal)))
+        assert choose_team(maker, ("change",), named="sales") == sales.pk
+        with pytest.raises(PermissionDenied, match="legal"):
+            choose_team(maker, ("change",), named="legal")
+        Team.objects.create(name="other")
+        for name in ("other", "missing", "", "\0"):
+            with pytest.raises(UnknownTeam):
+                choose_team(maker, ("change",), named=name)
+
+    def test_without_a_team_there_is_none(self) -> None:
+        with pytest.raises(NoTeam):
+            choose_team(principal_of(make_user(verbs=("change",))), ("change",))
 
 
 class Guarded(APIView):
@@ -139,7 +189,7 @@ def test_what_the_caller_may_not_see_is_a_404_before_it_is_a_403() -> None:
 
 def test_a_principal_without_verbs_is_refused_by_the_permission_itself() -> None:
     request = Request(APIRequestFactory().get("/"))
-    request.auth = Principal(None, frozenset(), frozenset(), ALL, "user:x")
+    request.auth = Principal({}, ALL, "user:x")
     assert HasVerb().has_permission(request, Guarded()) is False
 
 

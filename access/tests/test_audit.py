@@ -18,7 +18,7 @@ from access.audit import record_action
 from access.audit_chain import seal_days, verify_chain
 from access.models import AppendOnlyError, AuditRecord, AuditSegment, Team
 from access.origin import Origin, OriginMiddleware, current_caller, current_origin, note_caller
-from access.principal import ALL, ALL_VERBS, Principal
+from access.principal import ALL, Principal
 
 pytestmark = pytest.mark.django_db
 
@@ -69,7 +69,7 @@ def sealed_days(count: int = 3) -> list[AuditRecord]:
 
 def test_a_record_says_who_did_what_to_which_object_when_and_from_where() -> None:
     origin._origin.set(Origin("api", "192.0.2.7", "abc"))
-    note_caller(Principal(1, ALL, ALL_VERBS, ALL, "key:crm", key_id=KEY))
+    note_caller(Principal(ALL, ALL, "key:crm", key_id=KEY))
     before = timezone.now()
     on = ("deployment", KEY)
     record_action("deployment.changed", by="key:crm", team_id=Team.default().pk, on=on, label="x", details={"a": 1})
@@ -82,7 +82,7 @@ def test_a_record_says_who_did_what_to_which_object_when_and_from_where() -> Non
 
 
 def test_what_the_system_does_in_a_callers_request_is_not_said_to_be_the_callers() -> None:
-    note_caller(Principal(1, ALL, ALL_VERBS, ALL, "key:crm", key_id=KEY))
+    note_caller(Principal(ALL, ALL, "key:crm", key_id=KEY))
     record_action("execution.cancelled", by="system", team_id=None, on=("execution", 1))
     record = AuditRecord.objects.get()
     assert (record.actor, record.key_id) == ("system", None)
@@ -107,7 +107,7 @@ async def test_each_request_has_its_own_origin_and_no_caller_of_the_last_one() -
 
     async def app(scope: object, receive: object, send: object) -> None:
         seen.append((current_origin(), current_caller()))
-        note_caller(Principal(1, ALL, ALL_VERBS, ALL, "key:crm"))
+        note_caller(Principal(ALL, ALL, "key:crm"))
 
     wrapped = OriginMiddleware(app)
     client = ("2001:db8::1", 5)

@@ -76,13 +76,13 @@ def test_many_users_are_looked_at_as_each_alone_in_a_constant_number_of_queries(
         if number % 2:
             user.user_permissions.add(view)
     users += [User.objects.create_superuser("root"), User.objects.create_superuser("retired", is_active=False)]
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(3):
         principals = principals_of(users)
     assert principals == {user.pk: principal_of(user) for user in users}
-    assert {user.get_username(): principals[user.pk].verbs for user in users[:4]} == {
-        "user0": {"execute"},
-        "user1": {"view"},
-        "user2": {"execute"},
-        "user3": set(),
+    assert {user.get_username(): principals[user.pk].rights for user in users[:4]} == {
+        "user0": {sales.pk: frozenset({"execute"})},
+        "user1": {Team.default().pk: frozenset({"view"})},
+        "user2": {sales.pk: frozenset({"execute"}), Team.default().pk: frozenset()},
+        "user3": {},
     }
     assert principals_of([]) == {}

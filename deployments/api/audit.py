@@ -9,8 +9,9 @@ from rest_framework import mixins, serializers
 
 from access.audit import Action
 from access.models import AuditRecord
-from access.permissions import caller_of
+from access.permissions import caller_of, rows_of
 from access.principal import ALL
+from access.rights import RIGHTS
 from deployments.api.filters import AnyOfFilter, InstantFilter
 from rest.resources import ResourceViewSet
 
@@ -74,11 +75,11 @@ class AuditViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVie
     serializer_class = AuditSerializer
     filterset_class = AuditFilters
     lookup_value_regex = ID_PATTERN
-    required_verbs = {"list": ("manage_keys",), "retrieve": ("manage_keys",)}
+    required_verbs = RIGHTS["audit"]
 
     def get_queryset(self) -> QuerySet[AuditRecord]:
         principal = caller_of(self.request)
-        records: QuerySet[AuditRecord] = AuditRecord.objects.visible_to(principal)
+        records: QuerySet[AuditRecord] = rows_of(self, AuditRecord.objects.all())
         if principal.deployment_ids is ALL:
             return records
         # A key for some deployments sees what was done to these, and to nothing else of its team.

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from access.permissions import caller_of
+from access.rights import RIGHTS
 from deployments.api.calling import call_endpoint, require_object
 from deployments.api.describing import describe_endpoint, endpoint_openapi
 from deployments.api.schemas import (
@@ -38,8 +39,9 @@ class _EndpointView(APIView):
         path = self.kwargs["endpoint_path"].removesuffix("/")
         # What no path can be is not looked up: PostgreSQL would not even take a NUL.
         deployment = _BY_ENDPOINT.first(endpoint_path=ENDPOINT_PREFIX + path) if may_be_endpoint_path(path) else None
-        if deployment is None or not deployment.is_visible_to(caller_of(self.request)):
+        if deployment is None or not deployment.is_known_to(caller_of(self.request)):
             raise Http404
+        self.check_object_permissions(self.request, deployment)
         return deployment
 
     def require_visible(self) -> None:
@@ -50,7 +52,7 @@ class _EndpointView(APIView):
 class DeployedEndpointView(AwaitMixin, _EndpointView):
     """One endpoint. GET says what it is, POST calls it."""
 
-    required_verbs = {"GET": ("view", "execute"), "POST": ("execute",)}
+    required_verbs = {"GET": RIGHTS["deployment"]["describe"], "POST": RIGHTS["deployment"]["call"]}
     renderer_classes = [JSONRenderer, EventStreamRenderer, BrowsableAPIRenderer]
     blank_body_is_object = True
 
@@ -80,7 +82,7 @@ class DeployedEndpointView(AwaitMixin, _EndpointView):
 class EndpointOpenApiView(_EndpointView):
     """The OpenAPI document of one endpoint."""
 
-    required_verbs = {"GET": ("view", "execute")}
+    required_verbs = {"GET": RIGHTS["deployment"]["describe"]}
     renderer_classes = [JSONRenderer]
 
     @extend_schema(

@@ -8,12 +8,14 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework import mixins
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied
+from rest_framework.generics import get_object_or_404
 from rest_framework.renderers import BrowsableAPIRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.permissions import caller_of
+from access.permissions import caller_of, rows_of
 from access.principal import ALL
+from access.rights import RIGHTS
 from deployments.api.calling import call_by_hand
 from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.executions import answer_detail, executions_shown
@@ -58,21 +60,10 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     serializer_class = DeploymentSerializer
     filterset_class = DeploymentFilters
     lookup_value_regex = UUID_PATTERN
-    required_verbs = {
-        "list": ("view",),
-        "retrieve": ("view",),
-        "create": ("deploy",),
-        "update": ("change",),
-        "partial_update": ("change",),
-        "destroy": ("deploy",),
-        "execute": ("execute",),
-        "logs": ("view",),
-        "log": ("view",),
-        "daily_use": ("view",),
-    }
+    required_verbs = RIGHTS["deployment"]
 
     def get_queryset(self) -> DeploymentQuerySet:
-        deployments = Deployment.objects.visible_to(caller_of(self.request))
+        deployments: DeploymentQuerySet = rows_of(self, Deployment.objects.all())
         if self.action not in {"logs", "log"}:  # history stays
             deployments = deployments.live()
         return deployments.select_related("version", "schedule").defer("version__document")
@@ -185,7 +176,8 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         filterset_class=None,
     )
     def log(self, request: Request, pk: UUID, log_id: str) -> Response:
-        return answer_detail(executions_shown(caller_of(request)).filter(deployment=self.get_object()), log_id)
+        executions = executions_shown(caller_of(request)).filter(deployment=self.get_object())
+        return answer_detail(get_object_or_404(executions.defer(None).defer("version__document"), id=log_id))
 
     @extend_schema(summary="What its executions have used of its day's budget", responses=DailyUseSerializer)
     @action(
@@ -196,7 +188,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
 
     def _change(self, changes: DeploymentChanges) -> Response:
         deployment = self.get_object()
-        if changes.version is not UNSET and not caller_of(self.request).may("deploy"):
+        if changes.version is not UNSET and not self._may("change_version", deployment.team_id):
             raise PermissionDenied("To change the version that is deployed, the right to deploy is needed.")
         with refusals_as_problems():
             update_deployment(
@@ -213,11 +205,16 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         return None if self.request.headers.get("If-Match", "*").strip() == "*" else deployment.revision
 
     def _find_design(self, design_id: UUID) -> OrchestrationDesign:
-        visible = OrchestrationDesign.objects.visible_to(caller_of(self.request))
-        design: OrchestrationDesign | None = visible.filter(id=design_id).first()
+        known = OrchestrationDesign.objects.known_to(caller_of(self.request))
+        design: OrchestrationDesign | None = known.filter(id=design_id).first()
         if design is None:
             raise invalid([FieldError("/design_id", "unknown_design", "There is no such design.")])
+        if not self._may("create", design.team_id):
+            raise PermissionDenied("To deploy this design, the right to deploy in its team is needed.")
         return design
+
+    def _may(self, action: str, team_id: int) -> bool:
+        return caller_of(self.request).may_in(team_id, *RIGHTS["deployment"][action])
 
     def _answer(self, deployment: Deployment, *, status: int = 200) -> Response:
         shown = DeploymentSerializer(deployment, context=self.get_serializer_context()).data

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from access.permissions import caller_of
+from access.rights import RIGHTS
 from deployments.api.calling import call_draft
 from deployments.api.refusals import refusals_as_problems
 from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS, RETRY_AFTER
@@ -25,7 +26,7 @@ from rest.problems import FieldError, invalid
 class DraftExecutionView(AwaitMixin, APIView):
     """Runs what is saved of a design now: a version is made of it, and no deployment."""
 
-    required_verbs = {"POST": ("execute",)}
+    required_verbs = {"POST": RIGHTS["design"]["execute"]}
     renderer_classes = [JSONRenderer, EventStreamRenderer, BrowsableAPIRenderer]
 
     @extend_schema(
@@ -58,6 +59,7 @@ class DraftExecutionView(AwaitMixin, APIView):
         self._find_design()
 
     def _find_design(self) -> OrchestrationDesign:
-        visible = OrchestrationDesign.objects.visible_to(caller_of(self.request))
-        design: OrchestrationDesign = get_object_or_404(visible, id=self.kwargs["design_id"])
+        known = OrchestrationDesign.objects.known_to(caller_of(self.request))
+        design: OrchestrationDesign = get_object_or_404(known, id=self.kwargs["design_id"])
+        self.check_object_permissions(self.request, design)
         return design

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.rights import RIGHTS
 from deployments.deploying import EndpointTaken
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment
@@ -27,7 +28,7 @@ class EndpointPathSerializer(serializers.Serializer[Any]):
 class EndpointPathView(AwaitMixin, APIView):
     """For a form that is being filled in. Only the deployment itself takes the path, and says when it came too late."""
 
-    required_verbs = {"GET": ("deploy",)}
+    required_verbs = {"GET": RIGHTS["site"]["check_endpoint_path"]}
 
     @extend_schema(
         operation_id="check_endpoint_path",

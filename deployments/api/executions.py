@@ -12,13 +12,13 @@ from drf_spectacular.utils import (
 )
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
-from rest_framework.generics import get_object_or_404
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.permissions import caller_of
+from access.permissions import caller_of, rows_of
 from access.principal import Principal
+from access.rights import RIGHTS
 from deployments.api.filters import ExecutionFilters
 from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
 from deployments.api.refusals import reruns_as_problems
@@ -27,7 +27,6 @@ from deployments.api.serializers import ExecutionDetail, ExecutionSummary, Rerun
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
 from deployments.keys import calling_key
-from deployments.live.admission import FOLLOW_VERBS
 from deployments.live.messages import event_message
 from deployments.live.sse import stream_events
 from deployments.models import ExecutionEvent, ExecutionLog
@@ -48,15 +47,18 @@ CancelAnswer = inline_serializer(
 )
 
 
+def as_shown(executions: ExecutionLogQuerySet) -> ExecutionLogQuerySet:
+    """As lists show them: with the version's number, without what is large."""
+    return executions.without_payloads().select_related("version").defer("version__document")
+
+
 def executions_shown(principal: Principal) -> ExecutionLogQuerySet:
-    """What the caller may see, as lists show it: with the version's number, without what is large."""
-    executions: ExecutionLogQuerySet = ExecutionLog.objects.visible_to(principal).without_payloads()
-    return executions.select_related("version").defer("version__document")
+    """What the caller may see, as lists show it."""
+    return as_shown(ExecutionLog.objects.visible_to(principal, *RIGHTS["execution"]["list"]))
 
 
-def answer_detail(executions: ExecutionLogQuerySet, execution_id: UUID | str) -> Response:
-    """One of these executions with its payloads and its trace. Raises the 404."""
-    execution = get_object_or_404(executions.defer(None).defer("version__document"), id=execution_id)
+def answer_detail(execution: ExecutionLog) -> Response:
+    """The execution with its payloads and its trace."""
     events = [event_message(row) for row in ExecutionEvent.objects.filter(execution=execution).order_by("seq")]
     return Response(ExecutionDetail(execution, context={"events": events}).data)
 
@@ -69,20 +71,15 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
     serializer_class = ExecutionSummary
     filterset_class = ExecutionFilters
     lookup_value_regex = UUID_PATTERN
-    required_verbs = {
-        "list": ("view",),
-        "retrieve": ("view", "execute"),
-        "events": FOLLOW_VERBS,
-        "cancel": ("execute",),
-        "rerun": ("execute",),
-    }
+    required_verbs = RIGHTS["execution"]
 
     def get_queryset(self) -> ExecutionLogQuerySet:
-        return executions_shown(caller_of(self.request))
+        executions = as_shown(rows_of(self, ExecutionLog.objects.all()))
+        return executions.defer(None).defer("version__document") if self.action == "retrieve" else executions
 
     @extend_schema(summary="One execution with everything", responses=ExecutionDetail)
     def retrieve(self, request: Request, pk: UUID) -> Response:
-        return answer_detail(self.get_queryset(), pk)
+        return answer_detail(self.get_object())
 
     @extend_schema(
         summary="Its events as Server-Sent Events: those that were, then those that come",

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from deployments.api.serializers import MAX_INTEGER, RateLimits
 from deployments.keys import SCOPES
 from deployments.models import ApiKey
+from designs.api.teams import TEAM_HELP
 from rest.serializers import StrictSerializer
 
 #: Control characters, and the two line breaks that Unicode has besides.
@@ -44,6 +45,7 @@ class KeyRequest(StrictSerializer):
         default=None,
         help_text="Ids of the deployments that the key is for; null is all of the team's.",
     )
+    team = serializers.CharField(allow_null=True, default=None, help_text=f"{TEAM_HELP} With deployments: theirs.")
     expires_at = serializers.DateTimeField(allow_null=True, default=None)
     limits = KeyLimitsSerializer(required=False)
 
@@ -57,6 +59,7 @@ class KeyRequest(StrictSerializer):
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
     """An API key, without the key."""
 
+    team = serializers.CharField(source="team.name", help_text="The name of the team that it belongs to.")
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=list(SCOPES)))
     deployments = serializers.SerializerMethodField(help_text="Null: all of the team's.")
     limits = KeyLimitsSerializer(source="*")
@@ -66,6 +69,7 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
         fields = [
             "id",
             "name",
+            "team",
             "prefix",
             "scopes",
             "deployments",

@@ -1,6 +1,5 @@
 """API keys over REST: made and shown once, listed, revoked."""
 
-from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +12,16 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.permissions import caller_of
+from access.permissions import caller_of, rows_of
 from access.principal import ALL
+from access.rights import RIGHTS
 from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer
 from deployments.api.refusals import refusals_as_problems
 from deployments.keys import DEFAULT_SCOPES, Scope, calling_key, make_key, revoke_key, verbs_of
 from deployments.limits import KeyLimits
 from deployments.models import ApiKey, Deployment
+from designs.api.teams import team_for
 from rest.async_view import AwaitMixin
 from rest.parsers import refuse_blank_body
 from rest.problems import FieldError, invalid
@@ -38,21 +39,15 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
     queryset = ApiKey.objects.none()
     serializer_class = KeySerializer
     lookup_value_regex = UUID_PATTERN
-    required_verbs = {
-        "list": ("manage_keys",),
-        "retrieve": ("manage_keys",),
-        "create": ("manage_keys",),
-        "destroy": ("manage_keys",),
-        "daily_use": ("manage_keys",),
-    }
+    required_verbs = RIGHTS["key"]
 
     def get_queryset(self) -> QuerySet[ApiKey]:
-        keys = ApiKey.objects.visible_to(caller_of(self.request))
+        keys: QuerySet[ApiKey] = rows_of(self, ApiKey.objects.all())
         allowed = caller_of(self.request).deployment_ids
         if allowed is not ALL:
             others = Deployment.objects.exclude(id__in=allowed)
             keys = keys.filter(all_deployments=False).exclude(deployments__in=others)
-        return keys.prefetch_related("deployments")
+        return keys.select_related("team").prefetch_related("deployments")
 
     @extend_schema(
         summary="Make a key; it is shown in this answer only", request=KeyRequest, responses=NewKeySerializer
@@ -63,14 +58,21 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         body.is_valid(raise_exception=True)
         given = body.validated_data
         scopes: list[Scope] = given.get("scopes", list(DEFAULT_SCOPES))
-        self._check_rights(scopes, given["deployments"])
+        if caller_of(request).deployment_ids is not ALL and given["deployments"] is None:
+            raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
+        deployments = self._find_deployments(given["deployments"])
+        team_id = self._team_of(deployments, given["team"])
+        if not verbs_of(scopes) <= caller_of(request).verbs_in(team_id):
+            raise PermissionDenied("A key cannot be given rights that you lack in its team. Choose fewer scopes.")
         if given["expires_at"] is not None and given["expires_at"] <= timezone.now():
             raise invalid([FieldError("/expires_at", "in_the_past", "expires_at is in the past.")])
-        deployments = self._find_deployments(given["deployments"])
+        asking = calling_key(caller_of(request))
+        if asking is not None and asking.limits != KeyLimits():
+            raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
         with refusals_as_problems():
             key, plaintext = make_key(
                 name=given["name"],
-                team_id=self._team_of(deployments),
+                team_id=team_id,
                 scopes=scopes,
                 deployments=deployments,
                 expires_at=given["expires_at"],
@@ -91,21 +93,11 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
     def daily_use(self, request: Request, pk: UUID) -> Response:
         return Response(DailyUseSerializer(daily_use_of(self.get_object())).data)
 
-    def _check_rights(self, scopes: Collection[Scope], deployment_ids: list[UUID] | None) -> None:
-        principal = caller_of(self.request)
-        if not verbs_of(scopes) <= principal.verbs:
-            raise PermissionDenied("A key cannot be given rights that you do not have. Choose fewer scopes.")
-        if (asking := calling_key(principal)) is not None and asking.limits != KeyLimits():
-            raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
-        if principal.deployment_ids is not ALL and deployment_ids is None:
-            raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
-
     def _find_deployments(self, ids: list[UUID] | None) -> list[Deployment] | None:
         if ids is None:
             return None
-        found = {
-            row.id: row for row in Deployment.objects.live().visible_to(caller_of(self.request)).filter(id__in=ids)
-        }
+        known = Deployment.objects.select_related("team").live().known_to(caller_of(self.request))
+        found = {row.id: row for row in known.filter(id__in=ids)}
         errors = [
             FieldError(f"/deployments/{index}", "unknown_deployment", "There is no such deployment.")
             for index, deployment_id in enumerate(ids)
@@ -115,13 +107,19 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
             raise invalid(errors)
         return list(found.values())
 
-    def _team_of(self, deployments: list[Deployment] | None) -> int:
+    def _team_of(self, deployments: list[Deployment] | None, named: str | None) -> int:
+        """That of its deployments, or the one that is named or meant. Raises the 422, and the 403 without the right."""
+        needed = RIGHTS["key"]["create"]
         if deployments is None:
-            team_id = caller_of(self.request).team_id
-            if team_id is None:
-                raise PermissionDenied("You belong to no team, so you cannot make a key.")
-            return team_id
-        teams = {deployment.team_id for deployment in deployments}
+            return team_for(self.request, needed, named=named, pointer="/team")
+        teams = {deployment.team_id: deployment.team.name for deployment in deployments}
         if len(teams) > 1:
             raise invalid([FieldError("/deployments", "several_teams", "A key is for the deployments of one team.")])
-        return teams.pop()
+        ((team_id, name),) = teams.items()
+        if named not in (None, name):
+            raise invalid([FieldError("/team", "other_team", "These deployments are of another team. Leave team out.")])
+        if not caller_of(self.request).may_in(team_id, *needed):
+            raise PermissionDenied(
+                "To make a key for these deployments, the right to manage keys in their team is needed."
+            )
+        return team_id

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from access.permissions import caller_of
+from access.rights import RIGHTS
 from deployments.api.refusals import refusals_as_problems, starts_as_problems
 from deployments.api.schemas import LIMIT_ANSWER, RETRY_AFTER, CallAccepted
 from deployments.api.serializers import ScheduleSerializer
@@ -127,7 +128,7 @@ class RunNowRequest(StrictSerializer):
 class SchedulePreviewView(AwaitMixin, APIView):
     """For a form that is being edited: what is wrong with it is part of the answer."""
 
-    required_verbs = {"POST": ("view", "change", "deploy")}
+    required_verbs = {"POST": RIGHTS["site"]["preview_schedule"]}
 
     @extend_schema(
         operation_id="schedules_preview",
@@ -149,12 +150,7 @@ class SchedulePreviewView(AwaitMixin, APIView):
 class ScheduleViewSet(AwaitMixin, ViewSet):
     """The schedule of one live deployment."""
 
-    required_verbs = {
-        "preview": ("view",),
-        "pause": ("change", "deploy"),
-        "resume": ("change", "deploy"),
-        "run": ("execute",),
-    }
+    required_verbs = RIGHTS["schedule"]
 
     def require_visible(self) -> None:
         """404 comes before 403: see HasVerb."""
@@ -216,9 +212,10 @@ class ScheduleViewSet(AwaitMixin, ViewSet):
         return Response(body, status=202, headers={"Location": url})
 
     def _find_deployment(self) -> Deployment:
-        visible = Deployment.objects.visible_to(caller_of(self.request)).live()
-        rows = visible.select_related("version", "schedule").defer("version__document")
+        known = Deployment.objects.known_to(caller_of(self.request)).live()
+        rows = known.select_related("version", "schedule").defer("version__document")
         deployment: Deployment = get_object_or_404(rows, id=self.kwargs["pk"])
+        self.check_object_permissions(self.request, deployment)
         return deployment
 
     def _find_schedule(self) -> ScheduleConfig:

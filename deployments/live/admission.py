@@ -16,8 +16,9 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-from access.principal import Principal, Verb
+from access.principal import Principal
 from access.principal_of import principals_of
+from access.rights import RIGHTS
 from access.sessions import users_of_sessions
 from deployments.executions.database_threads import in_database_thread
 from deployments.keys import principals_of_keys
@@ -26,8 +27,8 @@ from deployments.models import ExecutionLog
 
 log = logging.getLogger(__name__)
 
-#: The right to follow an execution, whichever way: any of these suffices.
-FOLLOW_VERBS: Final[tuple[Verb, ...]] = ("view", "execute")
+#: The right to follow an execution, whichever way: any of these suffices, in its team.
+FOLLOW_VERBS: Final = RIGHTS["execution"]["events"]
 #: Streams are ended when the rights behind them could not be looked at for so many periods.
 PERIODS_OF_PATIENCE = 2
 
@@ -49,7 +50,7 @@ class Credential:
 
 def may_follow(execution: ExecutionLog) -> Callable[[Principal], bool]:
     """Whether somebody may follow this execution."""
-    return lambda principal: principal.may(*FOLLOW_VERBS) and execution.is_visible_to(principal)
+    return lambda principal: execution.is_visible_to(principal, *FOLLOW_VERBS)
 
 
 class Admission:

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from django.db.models import Count
 
-from access.principal import Principal, Verb
+from access.principal import Principal
+from access.rights import RIGHTS
 from deployments.executions.database_threads import in_database_thread
 from deployments.live.admission import Admission
 from deployments.live.messages import Message, message
@@ -22,7 +23,7 @@ from deployments.models.execution import UNFINISHED_STATUSES
 log = logging.getLogger(__name__)
 
 #: The right to see the list.
-LIST_VERBS: Final[tuple[Verb, ...]] = ("view",)
+LIST_VERBS: Final = RIGHTS["deployment"]["list"]
 PERIOD_SECONDS = 1.0
 #: Deployments in one message.
 SHOWN_AT_ONCE = 500
@@ -100,7 +101,7 @@ class Board:
         if self._changed_at <= since:
             return Changes([], [])
         changed = [row for row in self._rows.values() if row.changed_at > since]
-        visible = [row for row in changed if principal.sees(row.numbers.team_id, row.numbers.id)]
+        visible = [row for row in changed if _is_shown(row.numbers, principal)]
         return Changes(
             [row.numbers for row in visible if not row.is_gone], [row.numbers.id for row in visible if row.is_gone]
         )
@@ -150,6 +151,10 @@ def read_numbers() -> dict[UUID, Numbers]:
         )
         for row in Deployment.objects.live().values(*columns)
     }
+
+
+def _is_shown(numbers: Numbers, principal: Principal) -> bool:
+    return principal.knows(numbers.team_id, numbers.id) and principal.may_in(numbers.team_id, *LIST_VERBS)
 
 
 def _shown_time(at: datetime | None) -> str | None:

@@ -88,11 +88,11 @@ class ExecutionSocket(LiveSocket):
 
     def open(self, request: SocketRequest, **named: Any) -> Opened:
         credential, principal = request.identify()
-        visible = ExecutionLog.objects.visible_to(principal).only("id", "team_id", "deployment_id")
-        execution: ExecutionLog | None = visible.filter(id=UUID(named["execution_id"])).first()
+        known = ExecutionLog.objects.known_to(principal).only("id", "team_id", "deployment_id")
+        execution: ExecutionLog | None = known.filter(id=UUID(named["execution_id"])).first()
         if execution is None:
             raise Http404
-        if not principal.may(*FOLLOW_VERBS):
+        if not principal.may_in(execution.team_id, *FOLLOW_VERBS):
             raise PermissionDenied
         after = parse_position(request.query.get("after"))
         return Opened(

@@ -16,9 +16,8 @@ ENDPOINT_PREFIX = "/api/deployed/"
 class DeploymentQuerySet(TeamQuerySet):
     """Queries over deployments. `live` are those that are not undeployed."""
 
-    def visible_to(self, principal: Principal) -> Self:
-        visible = super().visible_to(principal)
-        return visible if principal.deployment_ids is ALL else visible.filter(id__in=principal.deployment_ids)
+    def narrowed_to(self, principal: Principal) -> Self:
+        return self if principal.deployment_ids is ALL else self.filter(id__in=principal.deployment_ids)
 
     def live(self) -> Self:
         return self.filter(deleted_at__isnull=True)
@@ -110,6 +109,6 @@ class Deployment(TeamOwned):
     def is_live(self) -> bool:
         return self.deleted_at is None
 
-    def is_visible_to(self, principal: Principal) -> bool:
-        """What `visible_to` says of many rows, of this one."""
-        return principal.sees(self.team_id, self.id)
+    def is_known_to(self, principal: Principal) -> bool:
+        """What `known_to` says of many rows, of this one."""
+        return principal.knows(self.team_id, self.id)

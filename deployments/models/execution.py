@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from access.models import Team, TeamOwned, TeamQuerySet
-from access.principal import ALL, Principal
+from access.principal import ALL, Principal, Verb
 from deployments.models.api_key import ApiKey
 from deployments.models.deployment import Deployment
 from deployments.models.schedule import ScheduleConfig
@@ -23,11 +23,8 @@ TERMINAL_STATUSES = ("completed", "failed", "cancelled", "skipped")
 class ExecutionLogQuerySet(SearchMixin, TeamQuerySet):
     """Queries over executions."""
 
-    def visible_to(self, principal: Principal) -> Self:
-        visible = super().visible_to(principal)
-        if principal.deployment_ids is ALL:
-            return visible
-        return visible.filter(deployment_id__in=principal.deployment_ids)
+    def narrowed_to(self, principal: Principal) -> Self:
+        return self if principal.deployment_ids is ALL else self.filter(deployment_id__in=principal.deployment_ids)
 
     def without_payloads(self) -> Self:
         """For lists: what is large stays in the database."""
@@ -175,9 +172,9 @@ class ExecutionLog(TeamOwned):
     def is_terminal(self) -> bool:
         return self.status in TERMINAL_STATUSES
 
-    def is_visible_to(self, principal: Principal) -> bool:
+    def is_visible_to(self, principal: Principal, *verbs: Verb) -> bool:
         """What `visible_to` says of many rows, of this one. Its team and deployment never change."""
-        return principal.sees(self.team_id, self.deployment_id)
+        return principal.knows(self.team_id, self.deployment_id) and principal.may_in(self.team_id, *verbs)
 
 
 class ExecutionEvent(models.Model):

@@ -1,8 +1,8 @@
 """The panel that shows how an endpoint is called."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from access.principal import Verb
+from access.rights import RIGHTS
 from deployments.api.describing import KEY_PLACES, calls_of
 from deployments.api.example_inputs import example_input
 from deployments.models.deployment import DeploymentQuerySet
@@ -15,7 +15,7 @@ class CallDialog(DeploymentPage):
     """The call in three languages; a key is made over the API, and put in by the page, which alone has it."""
 
     template_name = "deployments/call_dialog.html"
-    verbs: ClassVar[tuple[Verb, ...]] = ("view", "execute")
+    verbs = RIGHTS["deployment"]["describe"]
 
     def get_queryset(self) -> DeploymentQuerySet:
         return super().get_queryset().select_related("version")

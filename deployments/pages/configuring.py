@@ -1,14 +1,14 @@
 """The dialog that changes a deployment: its status, schedule, limits, version and keys."""
 
 import json
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from rest_framework.utils.encoders import JSONEncoder
 
-from access.principal import Verb
+from access.rights import RIGHTS
 from deployments.api.daily_use import daily_use_of
 from deployments.api.example_inputs import example_input
 from deployments.api.serializers import LimitsSerializer, ScheduleSerializer
@@ -56,7 +56,7 @@ class ConfigureDialog(DeploymentPage):
     """Everything that can be changed, as it is. It is changed over the API, on the revision that is shown."""
 
     template_name = "deployments/configure_dialog.html"
-    verbs: ClassVar[tuple[Verb, ...]] = ("change",)
+    verbs = RIGHTS["deployment"]["partial_update"]
 
     def get_queryset(self) -> DeploymentQuerySet:
         return super().get_queryset().select_related("version", "schedule", "design").defer("design__draft")
@@ -89,10 +89,10 @@ class ConfigureDialog(DeploymentPage):
 
     def _keys(self) -> list[ApiKey]:
         """Those that open this endpoint. Who may not manage keys sees none."""
-        if not self.principal.may("manage_keys"):
-            return []
         opening = Q(all_deployments=True) | Q(deployments=self.deployment)
-        keys = ApiKey.objects.visible_to(self.principal).filter(opening, team_id=self.deployment.team_id)
+        keys = ApiKey.objects.visible_to(self.principal, *RIGHTS["key"]["list"]).filter(
+            opening, team_id=self.deployment.team_id
+        )
         return list(keys.filter(revoked_at__isnull=True)[:MAX_KEYS])
 
 
@@ -100,7 +100,7 @@ class VersionDifferences(DeploymentPage):
     """What another version, or what is saved now, differs in from what is deployed: `?with=3`, `?with=latest`."""
 
     template_name = "deployments/_differences.html"
-    verbs: ClassVar[tuple[Verb, ...]] = ("change", "view")
+    verbs = RIGHTS["deployment"]["compare_versions"]
 
     def get_queryset(self) -> DeploymentQuerySet:
         return super().get_queryset().select_related("version", "design")

@@ -1,10 +1,10 @@
 """The dialog that asks before a deployment goes."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import Count
 
-from access.principal import Verb
+from access.rights import RIGHTS
 from deployments.models.execution import UNFINISHED_STATUSES
 from deployments.pages.one import DeploymentPage
 
@@ -13,7 +13,7 @@ class DeleteDialog(DeploymentPage):
     """Says what goes and what stays. The deployment itself is deleted over the API."""
 
     template_name = "deployments/delete_dialog.html"
-    verbs: ClassVar[tuple[Verb, ...]] = ("deploy",)
+    verbs = RIGHTS["deployment"]["destroy"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         unfinished = self.deployment.executions.filter(status__in=UNFINISHED_STATUSES).order_by()

@@ -1,13 +1,12 @@
 """The dialog that deploys a design."""
 
 import json
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from django.shortcuts import get_object_or_404
 from django.utils.text import slugify
 
 from access.pages import Page
-from access.principal import Verb
+from access.rights import RIGHTS
 from deployments.api.example_inputs import example_input
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment
@@ -26,13 +25,13 @@ class DeployDialog(Page):
     """A design, an endpoint, a version, a schedule. It is deployed over the API."""
 
     template_name = "deployments/deploy_dialog.html"
-    verbs: ClassVar[tuple[Verb, ...]] = ("deploy",)
+    verbs = RIGHTS["design"]["deploy"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        visible = OrchestrationDesign.objects.visible_to(self.principal)
+        visible = OrchestrationDesign.objects.visible_to(self.principal, *self.verbs)
         choices = list(visible.order_by("name", "id").values_list("id", "name")[:MAX_DESIGNS])
         chosen = uuid_of(self.request.GET.get("design", ""))
-        design = get_object_or_404(visible, pk=chosen) if chosen else None
+        design = self.find(OrchestrationDesign.objects.all(), pk=chosen) if chosen else None
         return super().get_context_data(
             design=design, choices=choices, **({} if design is None else self._of_design(design)), **kwargs
         )

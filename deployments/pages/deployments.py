@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 
 from access.pages import Page, is_part
+from access.rights import RIGHTS
 from deployments.models import Deployment
 from deployments.pages.board import (
     PAGE_SIZE,
@@ -31,6 +32,7 @@ class DeploymentsPage(Page):
     """The deployments that the reader may see. To htmx it answers with the list alone."""
 
     template_name = "deployments/deployments.html"
+    verbs = RIGHTS["deployment"]["list"]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         response = super().get(request, *args, **kwargs)
@@ -73,6 +75,7 @@ class DeploymentCards(Page):
     """Some deployments as the list shows them now, for a page whose numbers move: `?id=…&id=…`."""
 
     template_name = "deployments/_items.html"
+    verbs = RIGHTS["deployment"]["list"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         rows = live_deployments(self.principal).filter(id__in=_ids(self.request.GET.getlist("id")))

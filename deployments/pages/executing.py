@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-from django.shortcuts import get_object_or_404
-
 from access.pages import Page, is_part
+from access.rights import RIGHTS
 from deployments.api.example_inputs import example_input
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import NEWEST_FIRST
@@ -21,26 +20,27 @@ MOST_CHARACTERS = 50_000
 class ExecuteDialog(Page):
     """Asked for by htmx it is a dialog, else a page of its own: what a reload of the dialog's address shows."""
 
-    verbs = ("execute",)
+    verbs = RIGHTS["deployment"]["execute"]
 
     def get_template_names(self) -> list[str]:
         return [f"deployments/execute_{'dialog' if is_part(self.request) else 'page'}.html"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        rows = Deployment.objects.visible_to(self.principal).live().select_related("version")
-        deployment = get_object_or_404(rows, id=self.kwargs["deployment_id"])
+        rows = Deployment.objects.live().select_related("version")
+        deployment = self.find(rows, id=self.kwargs["deployment_id"])
         setup = json.dumps(self._setup(deployment))
         return super().get_context_data(deployment=deployment, setup=setup, **kwargs)
 
     def _setup(self, deployment: Deployment) -> JsonObject:
         document = deployment.version.document
-        executions = ExecutionLog.objects.visible_to(self.principal).filter(deployment=deployment)
-        mine = executions.unfinished().filter(triggered_by=self.principal.label, trigger_type="manual")
+        executions = ExecutionLog.objects.filter(deployment=deployment)
+        followed = executions.visible_to(self.principal, *RIGHTS["execution"]["events"])
+        mine = followed.unfinished().filter(triggered_by=self.principal.label, trigger_type="manual")
         running = mine.order_by(*NEWEST_FIRST).values_list("id", flat=True).first()
         return {
             "schema": document.get("input_schema") or {"type": "object"},
             "graph": graph_of(document),
-            "inputs": [*_recent_inputs(executions), *_examples(document)],
+            "inputs": [*_recent_inputs(executions.visible_to(self.principal)), *_examples(document)],
             "running": None if running is None else str(running),
         }
 

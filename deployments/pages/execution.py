@@ -3,11 +3,10 @@
 import json
 from typing import Any
 
-from django.db.models import QuerySet
-from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from access.pages import Page
+from access.rights import RIGHTS
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import NEWEST_FIRST
 from deployments.pages.graphs import graph_of, labels_of
@@ -20,10 +19,11 @@ class ExecutionPage(Page):
     """One execution, as it is now. While it runs, the page follows it and asks again for its record."""
 
     template_name = "deployments/execution.html"
-    verbs = ("view", "execute")
+    verbs = RIGHTS["execution"]["retrieve"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        execution = get_object_or_404(self._executions(), id=self.kwargs["execution_id"])
+        rows = ExecutionLog.objects.select_related("version", "design", "deployment", "parent")
+        execution = self.find(rows, id=self.kwargs["execution_id"])
         document = execution.version.document
         events = ExecutionEvent.objects.filter(execution=execution).order_by("seq")
         trace = read_trace(events, labels_of(document), now=timezone.now())
@@ -35,7 +35,7 @@ class ExecutionPage(Page):
             schema=json.dumps(document.get("input_schema") or {"type": "object"}),
             input_json=_written(execution.input_data),
             result_json=_written(_output_of(execution)),
-            may_execute=self.principal.may("execute"),
+            may_execute=self.principal.may_in(execution.team_id, "execute"),
             rerun_from=_places_to_rerun(execution, trace),
             reruns=self._reruns(execution),
             rerun=_difference(execution, trace),
@@ -43,13 +43,8 @@ class ExecutionPage(Page):
             **kwargs,
         )
 
-    def _executions(self) -> QuerySet[ExecutionLog]:
-        return ExecutionLog.objects.visible_to(self.principal).select_related(
-            "version", "design", "deployment", "parent"
-        )
-
     def _reruns(self, execution: ExecutionLog) -> list[ExecutionLog]:
-        rows = execution.reruns.visible_to(self.principal).without_payloads()
+        rows = execution.reruns.visible_to(self.principal, *self.verbs).without_payloads()
         return list(rows.order_by(*NEWEST_FIRST)[:MOST_RERUNS])
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 
 from access.pages import Page, is_part
+from access.rights import RIGHTS
 from deployments.api.filters import ExecutionFilters
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import NEWEST_FIRST, UNFINISHED_STATUSES
@@ -38,6 +39,7 @@ class HistoryPage(Page):
     and `?part=histogram` the counts over time, which may take as long as all the rest.
     """
 
+    verbs = RIGHTS["execution"]["list"]
     page_template = "deployments/history_page.html"
     PARTS = {
         "list": "deployments/_history.html",
@@ -111,6 +113,7 @@ class HistoryPage(Page):
 class HistoryDialog(HistoryPage):
     """The history of one deployment, undeployed or not."""
 
+    verbs = RIGHTS["deployment"]["logs"]
     page_template = "deployments/history_dialog.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -120,7 +123,7 @@ class HistoryDialog(HistoryPage):
         return redirect(f"{reverse('executions')}?deployment={kwargs['deployment_id']}")
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        deployment = get_object_or_404(Deployment.objects.visible_to(self.principal), id=self.kwargs["deployment_id"])
+        deployment = self.find(Deployment.objects.all(), id=self.kwargs["deployment_id"])
         page = f"{reverse('executions')}?deployment={deployment.id}"
         return super().get_context_data(deployment=deployment, page=page, **kwargs)
 

@@ -4,8 +4,6 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-from django.shortcuts import get_object_or_404
-
 from access.pages import Page
 from deployments.models import Deployment
 from deployments.models.deployment import DeploymentQuerySet
@@ -17,11 +15,11 @@ class DeploymentPage(Page):
     @cached_property
     def deployment(self) -> Deployment:
         pk: UUID = self.kwargs["pk"]
-        found: Deployment = get_object_or_404(self.get_queryset(), pk=pk)
+        found: Deployment = self.find(self.get_queryset(), pk=pk)
         return found
 
     def get_queryset(self) -> DeploymentQuerySet:
-        return Deployment.objects.visible_to(self.principal).live()
+        return Deployment.objects.live()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(deployment=self.deployment, **kwargs)

@@ -243,6 +243,7 @@ def test_the_limits_of_a_key_are_changed_and_half_a_rate_is_refused(admin: Clien
 def viewer(client: Client) -> Client:
     user = User.objects.create_user("viewer", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    user.groups.add(Team.default())
     client.force_login(user)
     return client
 
@@ -253,8 +254,9 @@ def test_who_may_only_look_finds_no_actions(viewer: Client) -> None:
     run_action(viewer, ExecutionLog, "cancel")
     run_action(viewer, ExecutionLog, "rerun_from_start")
     run_action(viewer, Deployment, "deactivate")
-    run_action(viewer, ApiKey, "revoke")
     run_action(viewer, ScheduleConfig, "pause")
+    revoke = {"action": "revoke", "_selected_action": [str(ApiKey.objects.get().pk)]}
+    assert viewer.post(url_of(ApiKey, "changelist"), revoke).status_code == 403
     assert ExecutionLog.objects.get().status == "queued"
     assert Deployment.objects.get().status == "active"
     assert ScheduleConfig.objects.get().paused_at is None

@@ -45,9 +45,7 @@ def test_a_key_has_256_bits_and_only_its_hash_is_stored() -> None:
 def test_a_key_is_its_team_its_verbs_and_its_label() -> None:
     key, plaintext = make("execute", "read")
     assert principal_of(plaintext) == KeyPrincipal(
-        team_id=Team.default().pk,
-        team_ids=frozenset({Team.default().pk}),
-        verbs=frozenset({"execute", "view"}),
+        rights={Team.default().pk: frozenset({"execute", "view"})},
         deployment_ids=ALL,
         label="key:crm",
         key_id=key.id,
@@ -66,7 +64,7 @@ def test_scopes_give_exactly_their_verbs() -> None:
 
 def test_a_key_for_some_deployments_is_for_those_alone() -> None:
     one, other = make_deployment("one"), make_deployment("other")
-    _, plaintext = make(deployments=[one])
+    _, plaintext = make("read", deployments=[one])
     principal = principal_of(plaintext)
     assert principal.deployment_ids == frozenset({one.id})
     assert list(Deployment.objects.visible_to(principal)) == [one]
@@ -140,7 +138,7 @@ def test_create_key_prints_the_key_alone_and_the_database_beside_it() -> None:
     call_command("create_key", "cli", "--scope=read", "--deployment=feed", stdout=out, stderr=err)
     principal = principal_of(out.getvalue().strip())
     assert out.getvalue().count("\n") == 1
-    assert (principal.label, principal.verbs) == ("key:cli", frozenset({"view"}))
+    assert (principal.label, principal.rights) == ("key:cli", {Team.default().pk: frozenset({"view"})})
     assert principal.deployment_ids == frozenset({deployment.id})
     assert "made in" in err.getvalue()
 
@@ -149,7 +147,7 @@ def test_create_key_may_execute_and_read_unless_it_is_told_otherwise() -> None:
     out = StringIO()
     call_command("create_key", "cli", stdout=out, stderr=StringIO())
     principal = principal_of(out.getvalue().strip())
-    assert (principal.verbs, principal.deployment_ids) == (frozenset({"execute", "view"}), ALL)
+    assert (principal.rights, principal.deployment_ids) == ({Team.default().pk: frozenset({"execute", "view"})}, ALL)
 
 
 def test_create_key_says_what_is_deployed_when_the_path_is_unknown() -> None:

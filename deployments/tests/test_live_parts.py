@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from channels.layers import InMemoryChannelLayer
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
@@ -18,8 +18,8 @@ from access.models import Team
 from access.principal import ALL, ALL_VERBS, Principal
 from deployments.keys import make_key, principal_of_key, principals_of_keys, revoke_key
 from deployments.live import hub as hub_module
-from deployments.live.admission import Credential, principals_by
-from deployments.live.board import REMEMBERED_READINGS, Board, Numbers, read_numbers
+from deployments.live.admission import Admission, Credential, may_follow, principals_by
+from deployments.live.board import LIST_VERBS, REMEMBERED_READINGS, Board, Numbers, read_numbers
 from deployments.live.closing import Closing
 from deployments.live.consumers import _show
 from deployments.live.hub import MAX_PENDING_CHARACTERS, MAX_PENDING_DELTAS, Subscription, current_hub
@@ -28,7 +28,7 @@ from deployments.live.messages import Message, delta_message, event_message
 from deployments.live.sse import CHUNK_CHARACTERS, _chunks
 from deployments.live.states import State, read_states
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
-from deployments.tests.builders import make_deployment, make_queued
+from deployments.tests.builders import make_deployment, make_queued, make_version
 
 
 def add_events(execution: ExecutionLog, count: int, payload: Any = None) -> None:
@@ -219,17 +219,50 @@ class TestRights:
         assert {principal.label for principal in principals.values()} >= {"key:k", "user:user3"}
         assert principals_by([]) == {}
 
+    @pytest.mark.parametrize("lost", ["the team's right", "the membership"])
+    def test_a_stream_ends_when_the_right_is_left_in_another_team_only(self, lost: str) -> None:
+        """What `Admissions` does every few seconds, by the rights of then. The list goes on with what is left."""
+        view = Permission.objects.get(codename="view_objects")
+        here, there = (Team.objects.create(name=name) for name in ("here", "there"))
+        user = User.objects.create_user("alice")
+        for team in (here, there):
+            team.permissions.add(view)
+            user.groups.add(team)
+        browser = Client()
+        browser.force_login(user)
+        credential = Credential(session_key=browser.session.session_key)
+        execution = make_queued(make_deployment("here", version=make_version(team=here)))  # type: ignore[arg-type] # a Team
+        before = principals_by({credential})[credential]
+        stream = Admission(credential, before, may_follow(execution))
+        board = Admission(credential, before, lambda now: now.may(*LIST_VERBS))
+        for admission in (stream, board):
+            admission.look_again(principals_by({credential})[credential])
+            assert not admission.is_over
+        if lost == "the membership":
+            user.groups.remove(here)
+        else:
+            here.permissions.remove(view)
+        for admission in (stream, board):
+            admission.look_again(principals_by({credential})[credential])
+        assert (stream.closing, board.closing) == (Closing.NOT_ALLOWED, None)
+        numbers_of_both = Board()
+        numbers_of_both.take(1, {uuid4(): numbers(uuid4(), team_id=team.pk) for team in (here, there)})
+        shown = numbers_of_both.changes(board.principal, since=0).numbers
+        assert [row.team_id for row in shown] == [there.pk]
+
     def test_one_execution_is_visible_to_whom_the_queryset_shows_it(self) -> None:
         team, other = Team.default(), Team.objects.create(name="other")
         rows = [make_queued(make_deployment("one")), make_queued(make_deployment("two"))]
         draft = make_queued(make_deployment("three"))
         ExecutionLog.objects.filter(id=draft.id).update(deployment=None)
         rows.append(ExecutionLog.objects.get(id=draft.id))
-        for teams in (ALL, frozenset[int](), frozenset({team.pk}), frozenset({other.pk})):
+        here, elsewhere = {team.pk: ALL_VERBS}, {team.pk: frozenset({"change"}), other.pk: ALL_VERBS}
+        for rights in (ALL, {}, here, elsewhere):
             for deployments in (ALL, frozenset[UUID](), frozenset({rows[0].deployment_id})):
-                principal = Principal(None, teams, ALL_VERBS, deployments, "user:x")  # type: ignore[arg-type] # it has one
-                shown = set(ExecutionLog.objects.visible_to(principal))
-                assert {row for row in rows if row.is_visible_to(principal)} == shown
+                principal = Principal(rights, deployments, "user:x")  # type: ignore[arg-type] # it has one
+                shown = set(ExecutionLog.objects.visible_to(principal, "view", "execute"))
+                assert {row for row in rows if row.is_visible_to(principal, "view", "execute")} == shown
+                assert bool(shown) is (rights in (ALL, here) and deployments != frozenset())
 
 
 def numbers(deployment_id: UUID, team_id: int = 1, count: int = 0) -> Numbers:
@@ -237,7 +270,7 @@ def numbers(deployment_id: UUID, team_id: int = 1, count: int = 0) -> Numbers:
 
 
 class TestBoard:
-    everybody = Principal(None, ALL, ALL_VERBS, ALL, "user:root")
+    everybody = Principal(ALL, ALL, "user:root")
 
     def test_only_what_has_changed_is_shown_and_only_to_whom_may_see_it(self) -> None:
         board, (one, two) = Board(), (uuid4(), uuid4())
@@ -246,9 +279,9 @@ class TestBoard:
         assert [row.id for row in board.changes(self.everybody, since=1).numbers] == [one]
         assert len(board.changes(self.everybody, since=0).numbers) == 2
         assert board.changes(self.everybody, since=2).numbers == []
-        theirs = Principal(2, frozenset({2}), ALL_VERBS, ALL, "user:x")
+        theirs = Principal({1: frozenset({"execute"}), 2: frozenset({"view"})}, ALL, "user:x")
         assert [row.id for row in board.changes(theirs, since=0).numbers] == [two]
-        narrow = Principal(2, ALL, ALL_VERBS, frozenset({one}), "key:x")
+        narrow = Principal(ALL, frozenset({one}), "key:x")
         assert [row.id for row in board.changes(narrow, since=0).numbers] == [one]
 
     def test_what_is_gone_is_said_and_in_the_end_forgotten(self) -> None:

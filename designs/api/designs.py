@@ -11,13 +11,12 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.permissions import caller_of
-from access.principal import ALL
+from access.permissions import caller_of, rows_of
+from access.rights import RIGHTS
 from designs.api.schemas import CHANGES_REQUEST, DOCUMENT_REQUEST, IF_MATCH
 from designs.api.serializers import (
     DesignProblemsSerializer,
@@ -27,10 +26,12 @@ from designs.api.serializers import (
     VersionSerializer,
     VersionSummarySerializer,
 )
+from designs.api.teams import TEAM_PARAMETER, team_for
 from designs.drafts import DesignDeployed, create_design, delete_design, parse_merged, problems_with, save_draft
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.document import parse_design
 from executor.errors import MalformedDesign
+from rest.filters import refuse_unknown_parameters
 from rest.parsers import refuse_blank_body
 from rest.preconditions import check_if_match, etag
 from rest.problems import ApiProblem, FieldError, invalid
@@ -62,20 +63,11 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
     serializer_class = DesignSerializer
     filterset_class = DesignFilters
     lookup_value_regex = UUID_PATTERN
-    required_verbs = {
-        "list": ("view",),
-        "retrieve": ("view",),
-        "create": ("change",),
-        "update": ("change",),
-        "partial_update": ("change",),
-        "destroy": ("change",),
-        "validate": ("view",),
-        "versions": ("view",),
-        "version": ("view",),
-    }
+    required_verbs = RIGHTS["design"]
 
     def get_queryset(self) -> QuerySet[OrchestrationDesign]:
-        designs = OrchestrationDesign.objects.visible_to(caller_of(self.request)).with_latest_version()
+        designs: QuerySet[OrchestrationDesign] = rows_of(self, OrchestrationDesign.objects.with_latest_version())
+        designs = designs.select_related("team")
         return designs.defer("draft") if self.action == "list" else designs
 
     def get_serializer_class(self) -> Any:
@@ -84,9 +76,14 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return _answer(self.get_object())
 
-    @extend_schema(summary="Store a new design", request=DOCUMENT_REQUEST, responses={201: DesignSerializer})
+    @extend_schema(
+        summary="Store a new design",
+        parameters=[TEAM_PARAMETER],
+        request=DOCUMENT_REQUEST,
+        responses={201: DesignSerializer},
+    )
     def create(self, request: Request) -> Response:
-        team_id, document = team_of(request), _document(request)
+        team_id, document = _team_of(request, "create"), _document(request)
         with transaction.atomic(), _malformed_as_problem():
             made = create_design(document=document, team_id=team_id, by=caller_of(request).label)
             design = self.get_queryset().get(pk=made.pk)
@@ -142,12 +139,13 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
 
     @extend_schema(
         summary="Check a design without storing it; nothing is executed",
+        parameters=[TEAM_PARAMETER],
         request=DOCUMENT_REQUEST,
         responses=DesignProblemsSerializer,
     )
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def validate(self, request: Request) -> Response:
-        team_id = team_of(request)
+        team_id = _team_of(request, "validate")
         with _malformed_as_problem():
             parsed = parse_design(_document(request))
         problems = problems_with(parsed, team_id=team_id)
@@ -174,8 +172,9 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
 
     def _locked(self) -> OrchestrationDesign:
         """The design with its row's lock, once `If-Match` has been checked under it."""
-        visible = self.get_queryset().select_for_update(no_key=True)
-        design: OrchestrationDesign = get_object_or_404(visible, pk=self.kwargs["pk"])
+        rows = self.get_queryset().select_related(None).select_for_update(no_key=True)
+        design: OrchestrationDesign = get_object_or_404(rows, pk=self.kwargs["pk"])
+        self.check_object_permissions(self.request, design)
         check_if_match(self.request, design.revision)
         return design
 
@@ -189,14 +188,10 @@ def _document(request: Request) -> Any:
     return request.data
 
 
-def team_of(request: Request) -> int:
-    """The team that what the caller makes belongs to. A key for some deployments makes nothing of its team's."""
-    if caller_of(request).deployment_ids is not ALL:
-        raise PermissionDenied("Your key is for some deployments only. Use one for the whole team.")
-    team_id = caller_of(request).team_id
-    if team_id is None:
-        raise ApiProblem(409, "no-team", "You are in no team that could own this. Ask an administrator for one.")
-    return team_id
+def _team_of(request: Request, action: str) -> int:
+    """The team that `?team=` names, or the one that is meant without: the body is the document, and nothing else."""
+    refuse_unknown_parameters(request, {"team", "format"})
+    return team_for(request, RIGHTS["design"][action], named=request.query_params.get("team"), pointer="/team")
 
 
 @contextmanager

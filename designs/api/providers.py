@@ -11,9 +11,10 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from access.audit import Action, record_action
-from access.permissions import caller_of
-from designs.api.designs import team_of
+from access.permissions import caller_of, rows_of
+from access.rights import RIGHTS
 from designs.api.serializers import ProviderAccountSerializer
+from designs.api.teams import team_for
 from designs.models import ProviderAccount
 from rest.problems import ApiProblem
 from rest.resources import ResourceViewSet
@@ -34,22 +35,19 @@ class ProviderAccountViewSet(ResourceViewSet[ProviderAccount], ModelViewSet[Prov
     queryset = ProviderAccount.objects.none()
     serializer_class = ProviderAccountSerializer
     lookup_value_regex = UUID_PATTERN
-    required_verbs = {
-        "list": ("view",),
-        "retrieve": ("view",),
-        "create": ("change",),
-        "update": ("change",),
-        "partial_update": ("change",),
-        "destroy": ("change",),
-    }
+    required_verbs = RIGHTS["provider"]
 
     def get_queryset(self) -> QuerySet[ProviderAccount]:
-        return ProviderAccount.objects.visible_to(caller_of(self.request)).without_keys()
+        accounts: QuerySet[ProviderAccount] = rows_of(self, ProviderAccount.objects.without_keys())
+        return accounts.select_related("team")
 
     def perform_create(self, serializer: BaseSerializer[ProviderAccount]) -> None:
-        self._save("provider.added", serializer, team_id=team_of(self.request))
+        named = serializer.validated_data.pop("team", None)
+        team_id = team_for(self.request, RIGHTS["provider"]["create"], named=named, pointer="/team")
+        self._save("provider.added", serializer, team_id=team_id)
 
     def perform_update(self, serializer: BaseSerializer[ProviderAccount]) -> None:
+        serializer.validated_data.pop("team", None)
         self._save("provider.changed", serializer)
 
     def perform_destroy(self, instance: ProviderAccount) -> None:

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from designs.api.schemas import DocumentField
+from designs.api.teams import TEAM_HELP
 from designs.base_urls import host_of, problem_with_base_url
 from designs.drafts import problems_of
 from designs.models import DesignVersion, OrchestrationDesign, ProviderAccount
@@ -38,6 +39,7 @@ class DesignProblemsSerializer(serializers.Serializer[Any]):
 class DesignSummarySerializer(serializers.ModelSerializer[OrchestrationDesign]):
     """A design in a list: everything but the document and its problems."""
 
+    team = serializers.CharField(source="team.name", read_only=True, help_text="The name of the team that owns it.")
     latest_version = serializers.IntegerField(
         allow_null=True, help_text="The newest version; null before the design was deployed or run for the first time."
     )
@@ -48,6 +50,7 @@ class DesignSummarySerializer(serializers.ModelSerializer[OrchestrationDesign]):
             "id",
             "name",
             "description",
+            "team",
             "revision",
             "latest_version",
             "created_by",
@@ -120,9 +123,17 @@ class PricesField(serializers.Field[Any, Any, Any, Any]):
         return {_model_name(model): _prices(model, row) for model, row in data.items()}
 
 
+class TeamField(serializers.CharField):
+    """The team that owns a row, by its name."""
+
+    def to_representation(self, value: Any) -> str:
+        return str(value.name)
+
+
 class ProviderAccountSerializer(StrictModelSerializer):
     """An account at a model provider. The key is written and never read back."""
 
+    team = TeamField(required=False, help_text=TEAM_HELP)
     has_key = serializers.BooleanField(read_only=True, help_text="Whether a key is stored.")
     prices = PricesField(required=False)
 
@@ -131,6 +142,7 @@ class ProviderAccountSerializer(StrictModelSerializer):
         fields = [
             "id",
             "name",
+            "team",
             "kind",
             "base_url",
             "api_key",
@@ -141,6 +153,7 @@ class ProviderAccountSerializer(StrictModelSerializer):
             "updated_at",
         ]
         read_only_fields = ["id", "created_at", "updated_at"]
+        validators: list[Any] = []  # that a name is taken in its team, the database says
         extra_kwargs = {
             "api_key": {"write_only": True, "max_length": 2_000, "style": {"input_type": "password"}},
             "max_concurrent_calls": {"min_value": 1, "max_value": 10_000},
@@ -150,6 +163,12 @@ class ProviderAccountSerializer(StrictModelSerializer):
         kept = self.instance is not None and self.instance.name == name
         if not kept and name in reserved_names():
             raise serializers.ValidationError(f"The name {name} is the site's own. Choose another.", code="reserved")
+        return name
+
+    def validate_team(self, name: str) -> str:
+        if self.instance is not None and self.instance.team.name != name:
+            sentence = "An account stays in its team. Add another one in that team."
+            raise serializers.ValidationError(sentence, code="stays_in_team")
         return name
 
     def validate_base_url(self, url: str) -> str:

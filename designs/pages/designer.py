@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404
 from django.urls import reverse
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from access.pages import Page
+from access.rights import RIGHTS
 from designs.models import OrchestrationDesign, ProviderAccount
 from designs.providers import models_for
 from executor.json_types import JsonObject
@@ -23,18 +23,16 @@ class DesignerPage(Page):
     """One design of the reader's team. The page itself reads the draft over the API, with its ETag."""
 
     template_name = "designs/designer.html"
+    verbs = RIGHTS["design"]["retrieve"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        visible = OrchestrationDesign.objects.visible_to(self.principal).defer("draft")
-        design = visible.filter(pk=kwargs["design_id"]).first()
-        if design is None:
-            raise Http404("There is no such design, or it is not yours to see.")
+        design = self.find(OrchestrationDesign.objects.defer("draft"), pk=kwargs["design_id"])
         return super().get_context_data(design=design, island=self._island(design.pk, design.team_id), **kwargs)
 
     def _island(self, design_id: UUID, team_id: int) -> dict[str, Any]:
         """What the canvas needs to know beside the draft."""
         registry = models_for(team_id)
-        may = self.principal.may
+        allowed = self.principal.verbs_in(team_id)
         return {
             "design_id": str(design_id),
             "list_url": reverse("designs"),
@@ -43,7 +41,7 @@ class DesignerPage(Page):
             "default_model": registry.default_model,
             "models": _proposed_models(team_id, registry.default_model),
             "accounts": registry.account_names,
-            "may": {"change": may("change"), "execute": may("execute"), "deploy": may("deploy")},
+            "may": {verb: verb in allowed for verb in ("change", "execute", "deploy")},
         }
 
 

@@ -91,7 +91,9 @@ async function sendDesign(method: string, path: string, body?: unknown, headers 
 
 export const designApi = {
   get: (id: string) => sendDesign("GET", `/api/designs/${id}`),
-  create: (document: unknown) => api.post<DesignDetail>("/api/designs", document),
+  /** Without a team's name it belongs to the one that is meant: see `?team=` of the API. */
+  create: (document: unknown, team = "") =>
+    api.post<DesignDetail>(team ? `/api/designs?team=${encodeURIComponent(team)}` : "/api/designs", document),
   save: (id: string, document: unknown, etag: string) =>
     sendDesign("PUT", `/api/designs/${id}`, document, { "If-Match": etag }),
   remove: (id: string) => api.delete(`/api/designs/${id}`),

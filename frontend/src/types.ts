@@ -161,6 +161,7 @@ export interface DesignDetail {
   id: string;
   name: string;
   description: string;
+  team: string;
   document: Design;
   problems: FieldProblem[];
   revision: number;

@@ -7,11 +7,18 @@ from pathlib import Path
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from deployments.tests.builders import chain_document
+from deployments.tests.live_clients import run_in_site
 from deployments.tests.pages.board import run_pasted
 from deployments.tests.pages.designer import api_of, document_of, editor, expect_saved, node
 from deployments.tests.site_api import new_path
 from orchestration_site.tests.browser import Visitor, accessibility_problems, run_visitor
 from orchestration_site.tests.sites import Site
+
+NAMES_IN_SECOND = """
+from designs.models import OrchestrationDesign
+made = OrchestrationDesign.objects.filter(team__name="second").order_by("id")
+print([design.name for design in made])
+"""
 
 
 def new_design(visitor: Visitor) -> str:
@@ -253,6 +260,19 @@ def test_a_design_is_found_duplicated_and_deleted_in_the_list(visitor: Visitor) 
     expect(page.get_by_text("“Service status digest (copy)” is deleted.")).to_be_visible()
     page.reload()
     expect(page.get_by_text("No design has")).to_be_visible()
+
+
+def test_a_new_design_and_its_copy_belong_to_the_team_that_was_chosen(visitor: Visitor) -> None:
+    run_in_site(visitor.site, "from access.models import Team; Team.objects.create(name='second')")
+    page = visitor.go("/designs")
+    page.get_by_label("Team of a new design").select_option("second")
+    page.get_by_role("button", name="New design").click()
+    expect(page.get_by_label("Name")).to_have_value("Untitled design")
+    page.goto(visitor.site.base_url + "/designs?search=untitled")
+    row = page.get_by_role("row").filter(has_text="of the team second")
+    row.get_by_role("button", name="Duplicate Untitled design").click()
+    expect(page.get_by_label("Name")).to_have_value("Untitled design (copy)")
+    assert run_in_site(visitor.site, NAMES_IN_SECOND) == "['Untitled design', 'Untitled design (copy)']"
 
 
 def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(chromium: Browser, visitor: Visitor) -> None:

@@ -5,10 +5,12 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from access.models import Team
+from access.principal import Verb
+from access.principal_of import PERMISSION_OF
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
 from designs.models import OrchestrationDesign
 from designs.samples import load_samples
@@ -57,6 +59,38 @@ def test_who_may_not_change_designs_is_offered_no_change() -> None:
     page = page_of(signed_in(make_person("bob", "view", "change", "deploy")))
     for action in ("New design", "Duplicate", "Delete", "Deploy Ours", "Use this sample"):
         assert action in page
+
+
+def member_of(*teams: Any) -> Client:
+    user = User.objects.create_user("carol")
+    user.groups.set(teams)
+    return signed_in(user)
+
+
+def team_with(name: str, *verbs: Verb) -> Any:
+    team = Team.objects.get_or_create(name=name)[0]
+    for verb in verbs:
+        team.permissions.add(Permission.objects.get(codename=PERMISSION_OF[verb].removeprefix("access.")))
+    return team
+
+
+def test_what_may_be_done_in_one_team_is_not_offered_in_another() -> None:
+    sales, legal = team_with("sales", "view", "change", "deploy"), team_with("legal", "view")
+    add("Ours", team=sales)
+    add("Only read", team=legal)
+    page = page_of(member_of(sales, legal))
+    assert set(rows_of(page)) == {"Ours", "Only read"}
+    for action in ("Duplicate", "Delete", "Deploy"):
+        assert f'aria-label="{action} Ours"' in page
+        assert f'aria-label="{action} Only read"' not in page
+    assert "data-team" not in page  # new ones can go to the one team only
+
+
+def test_who_may_make_designs_in_several_teams_chooses_one() -> None:
+    page = page_of(
+        member_of(team_with("sales", "view", "change"), team_with("default", "change"), team_with("legal", "change"))
+    )
+    assert re.findall(r"<option>(.*?)</option>", page) == ["default", "legal", "sales"]
 
 
 def test_a_design_shows_its_version_its_problems_and_where_it_is_deployed() -> None:

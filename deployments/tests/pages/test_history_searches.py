@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIRequestFactory, force_authenticate
 
 from access.models import Team
-from access.principal import ALL, ALL_VERBS, Principal
+from access.principal import ALL, Principal
 from deployments.api.executions import ExecutionViewSet
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
@@ -73,7 +73,7 @@ def follow_api(query: str) -> list[list[str]]:
     address, pages = f"/api/executions?{query}", []
     while address:
         request = APIRequestFactory().get(address)
-        force_authenticate(request, AnonymousUser(), Principal(None, ALL, ALL_VERBS, ALL, "user:test"))  # type: ignore[arg-type] # as a token
+        force_authenticate(request, AnonymousUser(), Principal(ALL, ALL, "user:test"))  # type: ignore[arg-type] # as a token
         answer = view(request)
         assert answer.status_code == 200
         pages.append([str(row["execution_id"]) for row in answer.data["results"]])

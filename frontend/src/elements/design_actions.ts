@@ -18,8 +18,13 @@ function onAction(element: HTMLElement, actions: Record<string, () => Promise<vo
   });
 }
 
-async function createAndOpen(document: Json): Promise<void> {
-  const made = await designApi.create(document);
+/** The team that the page's choice stands at; empty where there is none to choose. */
+function chosenTeam(): string {
+  return document.querySelector<HTMLSelectElement>("select[data-team]")?.value ?? "";
+}
+
+async function createAndOpen(document: Json, team: string): Promise<void> {
+  const made = await designApi.create(document, team);
   location.assign(`/designs/${made.id}`);
 }
 
@@ -27,9 +32,9 @@ class NewDesign extends HTMLElement {
   constructor() {
     super();
     onAction(this, {
-      new: () => createAndOpen(EMPTY),
+      new: () => createAndOpen(EMPTY, chosenTeam()),
       import: () => this.#importFile(),
-      sample: async () => createAndOpen(await designApi.getSample(this.getAttribute("sample") ?? "")),
+      sample: async () => createAndOpen(await designApi.getSample(this.getAttribute("sample") ?? ""), chosenTeam()),
     });
   }
 
@@ -37,7 +42,7 @@ class NewDesign extends HTMLElement {
     const document = await chooseJsonFile();
     if (document === undefined) return;
     try {
-      await createAndOpen(document);
+      await createAndOpen(document, chosenTeam());
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 422) throw error;
       const found = (error.problem.errors ?? []).slice(0, 5).map((one) => `${one.pointer || "/"}: ${one.message}`);
@@ -67,7 +72,7 @@ class DesignActions extends HTMLElement {
   async #duplicate(): Promise<void> {
     const { design } = await designApi.get(this.#id);
     const name = `${design.name.slice(0, 190)} (copy)`;
-    await createAndOpen({ ...(design.document as unknown as Record<string, Json>), name });
+    await createAndOpen({ ...(design.document as unknown as Record<string, Json>), name }, design.team);
   }
 
   async #delete(): Promise<void> {
