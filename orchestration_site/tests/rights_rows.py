@@ -83,6 +83,7 @@ REST: Final[dict[str, Row]] = {
     "DELETE deployment-detail": Row("deployment", "destroy", "/api/deployments/{deployment}", 204),
     "POST deployment-execute": Row("deployment", "execute", "/api/deployments/{deployment}/execute", 202, {}),
     "GET deployment-logs": Row("deployment", "logs", "/api/deployments/{deployment}/logs"),
+    "GET deployment-daily-use": Row("deployment", "daily_use", "/api/deployments/{deployment}/daily-use"),
     "GET deployment-log": Row("deployment", "log", "/api/deployments/{deployment}/logs/{execution}"),
     "GET deployment-schedule-preview": Row("schedule", "preview", "/api/deployments/{deployment}/schedule/preview"),
     "POST deployment-schedule-pause": Row("schedule", "pause", "/api/deployments/{deployment}/schedule/pause", body={}),
@@ -114,6 +115,7 @@ REST: Final[dict[str, Row]] = {
         also=("view",),
     ),
     "GET key-detail": Row("key", "retrieve", "/api/keys/{key}"),
+    "GET key-daily-use": Row("key", "daily_use", "/api/keys/{key}/daily-use"),
     "DELETE key-detail": Row("key", "destroy", "/api/keys/{key}", 204),
 }
 
