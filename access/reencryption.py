@@ -24,15 +24,15 @@ def reencrypt_all() -> Reencryption:
     """Rewrite every encrypted column. It may be broken off and begun again, while the site runs: no text is changed."""
     done = Reencryption()
     for column in _encrypted_columns():
-        rows = column.model._base_manager.annotate(token=Cast(F(column.attname), TextField())).exclude(token="")  # noqa: SLF001 - Django's documented API
-        for row_id, token in rows.values_list("pk", "token").iterator():
+        rows = column.model._base_manager.annotate(ciphertext=Cast(F(column.attname), TextField())).exclude(ciphertext="")  # noqa: SLF001 - Django's documented API
+        for row_id, token in rows.values_list("pk", "ciphertext").iterator():
             try:
                 rotated = Value(rotate_token(token), output_field=TextField())
             except InvalidToken:
                 done.unreadable.append(f"{column.model._meta.verbose_name} {row_id}")  # noqa: SLF001 - as above
                 continue
             # Only if nobody has written it meanwhile: what is new is encrypted with the newest key already.
-            done.rewritten += rows.filter(pk=row_id, token=token).update(**{column.name: rotated})
+            done.rewritten += rows.filter(pk=row_id, ciphertext=token).update(**{column.name: rotated})
     return done
 
 
