@@ -25,6 +25,7 @@ DATABASE_FIXTURES = {"db", "transactional_db", "postgres_url", "redis_url", *(f"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "embedded: needs the system in one process, on SQLite")
     config.addinivalue_line("markers", "durability: kills processes and servers of a system of its own")
+    config.addinivalue_line("markers", "either_database: the same on both, and long; runs on SQLite alone")
     config.addinivalue_line("markers", "without_database: touches no database; added by itself")
     config.addinivalue_line("markers", "browser: visits the pages of the system in one process with a real browser")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")

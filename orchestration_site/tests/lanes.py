@@ -124,7 +124,7 @@ RULES = tuple(
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 #: What touches no database runs once.
 ON_SQLITE = "not distributed and not durability and not browser"
-ON_POSTGRES = "not embedded and not durability and not browser and not without_database"
+ON_POSTGRES = "not embedded and not either_database and not durability and not browser and not without_database"
 NO_RULES = tuple(f"--ignore={path}" for path in RULES)
 
 LANES = (

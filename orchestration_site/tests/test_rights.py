@@ -39,7 +39,7 @@ from orchestration_site.tests.rights_rows import OPEN, PAGES, REST, SOCKETS, Row
 from rest.async_view import AwaitMixin
 from rest.routers import RootView
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
 
 KEY = next(caller for caller in CALLERS if caller.name == "key of another team")
 METHODS = ("get", "post", "put", "patch", "delete")

@@ -41,7 +41,7 @@ from orchestration_site.tests.rights_callers import (
 )
 from orchestration_site.tests.rights_rows import ADMIN_FRAME, ADMIN_PAGES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
 assert urls.urlpatterns, "the admin's models are registered there"
 
 STAFF = (
