@@ -24,9 +24,8 @@ def reencrypt_all() -> Reencryption:
     """Rewrite every encrypted column. It may be broken off and begun again, while the site runs: no text is changed."""
     done = Reencryption()
     for column in _encrypted_columns():
-        rows = column.model._base_manager.annotate(ciphertext=Cast(F(column.attname), TextField())).exclude(
-            ciphertext=""
-        )  # noqa: SLF001 - Django's documented API
+        everything = column.model._base_manager  # noqa: SLF001 - Django's documented API
+        rows = everything.annotate(ciphertext=Cast(F(column.attname), TextField())).exclude(ciphertext="")
         for row_id, token in rows.values_list("pk", "ciphertext").iterator():
             try:
                 rotated = Value(rotate_token(token), output_field=TextField())
