@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Json } from "../client";
-import { isOver, startingRun, withEvent, withText } from "./run_state";
+import { isOver, type RunState, startingRun, withEvent, withText } from "./run_state";
 
 let seq = 0;
 const event = (
@@ -38,13 +38,38 @@ test("a decision is told as on the execution's page", () => {
   ]);
 });
 
+const texts = (run: RunState) => [...run.texts.values()].map(({ text, isDone }) => [text, isDone]);
+
 test("a text that streamed is closed by its answer, and the next call has a text of its own", () => {
   let run = withText(startingRun("x"), "a", "Writer", "a/turn/0/w", "Hel");
   run = withText(run, "a", "Writer", "a/turn/0/w", "Hello");
-  run = withEvent(run, event("agent.completed", "a", { output: "Hello." }, "Writer"));
-  run = withEvent(run, event("agent.completed", "a", { output: { n: 1 } }, "Writer"));
-  expect([...run.texts.values()].map(({ text, isDone }) => [text, isDone])).toEqual([
+  expect(texts(run)).toEqual([["Hello", false]]);
+  run = withEvent(run, event("agent.completed", "a", { phase: "turn", round: 0, output: "Hello." }, "Writer"));
+  run = withEvent(run, event("agent.completed", "a", { phase: "turn", round: 1, output: { n: 1 } }, "Writer"));
+  expect(texts(run)).toEqual([
     ["Hello.", true],
     ['{\n  "n": 1\n}', true],
   ]);
+});
+
+test("a piece that comes behind its call's answer, or behind the end, changes nothing", () => {
+  let run = withEvent(
+    startingRun("x"),
+    event("agent.completed", "a", { phase: "turn", round: 0, output: "Hello." }, "Writer"),
+  );
+  run = withText(run, "a", "Writer", "a/turn/0/w", "Hel");
+  expect(texts(run)).toEqual([["Hello.", true]]);
+  run = withText(run, "a", "Writer", "a/turn/0/w/1", "Again");
+  run = withEvent(run, event("execution.cancelled"));
+  run = withText(run, "a", "Writer", "a/turn/0/w/2", "More");
+  expect(texts(run)).toEqual([
+    ["Hello.", true],
+    ["Again", true],
+  ]);
+});
+
+test("a call that failed writes no more, and keeps what it had written", () => {
+  let run = withText(startingRun("x"), "a", "Writer", "a/turn/0/w", "Hel");
+  run = withEvent(run, event("agent.failed", "a", { phase: "turn", round: 0, message: "refused" }, "Writer"));
+  expect(texts(run)).toEqual([["Hel", true]]);
 });
