@@ -45,7 +45,11 @@ class Prepared:
 
     def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
         self.sql = sql
-        self._parameters = tuple(parameters)
+        #: Each parameter, as its name and what its field makes of a value, or as it is.
+        self._parameters = [
+            (each.name, each.output_field.get_db_prep_save, None) if isinstance(each, Slot) else ("", None, each)
+            for each in parameters
+        ]
 
     def fill(self, values: Values) -> list[Any]:
         """The parameters for these values, as the database's driver takes them. Raises `KeyError` for one missing."""
@@ -54,10 +58,7 @@ class Prepared:
     def _fill(self, values: Values, database: BaseDatabaseWrapper) -> list[Any]:
         # Given the connection itself: through `django.db.connection` each field's conversion looks it up anew.
         return [
-            parameter.output_field.get_db_prep_save(values[parameter.name], database)
-            if isinstance(parameter, Slot)
-            else parameter
-            for parameter in self._parameters
+            fixed if prepare is None else prepare(values[name], database) for name, prepare, fixed in self._parameters
         ]
 
     def run_each(self, rows: Iterable[Values]) -> int:

@@ -13,7 +13,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, PeriodicTasks
 
@@ -72,6 +72,12 @@ def schedule_id_of(entry: PeriodicTask) -> UUID | None:
         return UUID(schedule_id)
     except (ValueError, TypeError, AttributeError):  # somebody has changed it; it is written again soon
         return None
+
+
+def show_run(schedule_ids: Collection[UUID], at: datetime) -> None:
+    """Show in beat's tables that these schedules fired at that moment; in the transaction in which they do."""
+    names = [names_of_entries(schedule_id)[0] for schedule_id in schedule_ids]
+    PeriodicTask.objects.filter(name__in=names).update(last_run_at=at, total_run_count=F("total_run_count") + 1)
 
 
 def turn_entries_off(schedule_ids: Collection[UUID]) -> None:

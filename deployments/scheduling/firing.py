@@ -11,23 +11,22 @@ from functools import partial
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
-from django.db.models import F, Min
+from django.db.models import Min
 from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
 
 from deployments.executions import lifecycle
 from deployments.executions.publisher import publisher
 from deployments.models import ExecutionLog, ScheduleConfig
 from deployments.prepared_statements import PreparedUpdate
-from deployments.scheduling.entries import names_of_entries, turn_entries_off
+from deployments.scheduling.entries import show_run, turn_entries_off
 from deployments.scheduling.failing import pause_broken, pause_when_failing
 from deployments.scheduling.followers import cancel_previous
 from deployments.scheduling.planning import BROKEN_INSIDE, Batch, plan
 
 log = logging.getLogger(__name__)
 
-#: Those of one transaction. With smaller ones the first of many are no earlier: publishing takes its time from them.
-SCHEDULES_AT_ONCE = 250
+#: Those of one transaction: with more the first of many wait for the last, with fewer all of them are later.
+SCHEDULES_AT_ONCE = 64
 #: What fires later than this is worth a line in the log.
 LATE_SECONDS = 3.0
 
@@ -35,11 +34,6 @@ _ADVANCE = PreparedUpdate(
     ScheduleConfig,
     lambda slot: ScheduleConfig.objects.filter(id=slot("id")),
     lambda slot: {"next_occurrence_at": slot("next_occurrence_at"), "next_fire_at": slot("next_fire_at")},
-)
-_SHOW_RUN = PreparedUpdate(
-    PeriodicTask,
-    lambda slot: PeriodicTask.objects.filter(name=slot("name")),
-    lambda slot: {"last_run_at": slot("last_run_at"), "total_run_count": F("total_run_count") + 1},
 )
 
 
@@ -104,9 +98,7 @@ def _fire(schedules: Sequence[ScheduleConfig], now: datetime, *, catches_up: boo
     _leave_out_known(batch)
     lifecycle.accept_all(batch.executions)
     _ADVANCE.run_each(batch.advanced)
-    _SHOW_RUN.run_each(
-        {"name": name, "last_run_at": now} for row in batch.advanced for name in names_of_entries(row["id"])[:1]
-    )
+    show_run([row["id"] for row in batch.advanced], now)
     turn_entries_off([row["id"] for row in batch.advanced if row["next_occurrence_at"] is None])
     # What goes wrong after the commit undoes nothing, and is nobody's error: it is made up for.
     transaction.on_commit(partial(_follow_up, batch), robust=True)

@@ -39,6 +39,8 @@ class DeploymentScheduler(ForeignEntries):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._leads_until = self._asks_at = self._mends_at = float("-inf")
+        #: When the next schedule fires, as the last tick has read it; on the monotonic clock.
+        self._next_at = float("-inf")
         self._is_set_up = False
         super().__init__(*args, **kwargs)
 
@@ -72,13 +74,17 @@ class DeploymentScheduler(ForeignEntries):
         return None
 
     def _fire(self) -> float:
-        until_next = seconds_until_next()
+        # Where a pause ends at a schedule's time, that schedule waits for no question whether it is due.
+        is_due = time.monotonic() >= self._next_at
+        until_next = 0.0 if is_due else seconds_until_next()
         fired = 0
         if until_next is not None and until_next <= 0:
             fired = fire_due()
             until_next = seconds_until_next()
         if until_next is None:
+            self._next_at = float("inf")
             return LONGEST_PAUSE_SECONDS
+        self._next_at = time.monotonic() + until_next
         if until_next <= 0 and not fired:
             return HELD_PAUSE_SECONDS
         return min(max(until_next, 0.0), LONGEST_PAUSE_SECONDS)
