@@ -4,8 +4,7 @@ import { api } from "../client";
 import type { ApiError } from "../problem";
 import { act } from "./acting";
 import { type Control, placeProblems, setError } from "./fields";
-import { make } from "./make";
-import { type KeyLimits, makeKey, type NewKey } from "./new_key";
+import { type KeyLimits, makeKey, showKey } from "./new_key";
 import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
 
@@ -78,7 +77,10 @@ class KeyList extends HTMLElement {
   async #make(): Promise<void> {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
-    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits()));
+    const made = await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits());
+    const words = `This is the key “${made.name}”. It is shown only now: copy it before you close this.`;
+    const place = this.querySelector<HTMLElement>("[data-new-keys]");
+    if (place) showKey(place, made, words);
     for (const control of this.#typed) control.defaultValue = control.value;
   }
 
@@ -89,26 +91,6 @@ class KeyList extends HTMLElement {
         keyLimit,
         keyLimit === "daily_max_cost_usd" ? value : Number(value),
       ]),
-    );
-  }
-
-  #show(made: NewKey): void {
-    const place = this.querySelector<HTMLElement>("[data-made]");
-    if (!place) return;
-    const button = make("button", { type: "button", class: "button small" }, "Copy");
-    place.hidden = false;
-    place.replaceChildren(
-      make(
-        "div",
-        { class: "stack" },
-        make("p", {}, `This is the key “${made.name}”. It is shown only now: copy it before you close this.`),
-        make(
-          "div",
-          { class: "endpoint" },
-          make("code", {}, made.key),
-          make("copy-button", { value: made.key }, button),
-        ),
-      ),
     );
   }
 
