@@ -170,9 +170,16 @@ def test_nothing_is_cut_off_on_a_phone(chromium: Browser, embedded_site: Site, d
         assert overflow(page, "html") == 0
         for action in ("Configure", "Call it", "Delete"):
             find_card(page, deployed).get_by_role("button", name=action).click()
-            expect(page.get_by_role("dialog")).to_be_visible()
+            dialog = page.get_by_role("dialog")
+            expect(dialog).to_be_visible()
+            for tab in dialog.get_by_role("tab").all():
+                tab.click()
+                assert overflow(page, "dialog[open]") == 0, (action, tab.text_content())
             assert overflow(page, "dialog[open]") == 0, action
             page.keyboard.press("Escape")
+        page.get_by_role("button", name="Table").click()
+        expect(page.locator("tr[data-deployment]")).to_be_visible()
+        assert overflow(page, "html") == 0
 
 
 def overflow(page: Page, selector: str) -> int:

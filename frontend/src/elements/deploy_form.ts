@@ -56,6 +56,10 @@ class DeployForm extends HTMLElement {
     return this.querySelector<HTMLInputElement>("[name=endpoint_path]");
   }
 
+  get #choice(): HTMLSelectElement | null {
+    return this.querySelector<HTMLSelectElement>("[name=design]");
+  }
+
   get #place(): HTMLElement | null {
     return this.querySelector<HTMLElement>("[data-error]");
   }
@@ -71,6 +75,8 @@ class DeployForm extends HTMLElement {
     this.addEventListener("htmx:beforeRequest", () => this.#setReading(true));
     this.addEventListener("htmx:beforeSwap", (event) => isMine(event) && this.#keep());
     this.addEventListener("htmx:afterSwap", (event) => isMine(event) && this.#putBack());
+    // htmx itself has put the cursor into the path. Once one design is chosen, the arrow keys may go on to the next.
+    this.addEventListener("htmx:afterSettle", (event) => isMine(event) && !this.#kept.isFirst && this.#choice?.focus());
     for (const failed of ["htmx:sendError", "htmx:responseError"]) this.addEventListener(failed, () => this.#stay());
   }
 
@@ -85,20 +91,18 @@ class DeployForm extends HTMLElement {
 
   #putBack(): void {
     const [path, editor] = [this.#path, this.querySelector("schedule-editor")];
-    const { path: typed, schedule, isFirst } = this.#kept;
+    const { path: typed, schedule } = this.#kept;
     if (path && typed !== undefined) path.value = typed;
     if (editor && schedule) {
       schedule.turnTo(editor);
       editor.replaceWith(schedule);
     }
-    // Once one is chosen, the arrow keys may go on to the next.
-    if (isFirst) path?.focus();
     this.#checkPath();
   }
 
   /** The other design was not read: the form is still about the one before. */
   #stay(): void {
-    const choice = this.querySelector<HTMLSelectElement>("[name=design]");
+    const choice = this.#choice;
     if (choice) choice.value = this.#about.design ?? "";
     this.#setReading(false);
   }
