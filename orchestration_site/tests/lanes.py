@@ -33,6 +33,8 @@ BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_CORES = ("-n", "2", "--dist", "loadfile")
+#: Where each core's fixtures last for the session anyway: neither waits at the end for the other's file.
+AS_EITHER_IS_FREE = ("-n", "2", "--dist", "worksteal")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
 AS_NAMED = (*TWO_CORES, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
@@ -163,7 +165,7 @@ LANES = (
         (run_pytest(*AS_NAMED, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
     ),
-    Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane("browser", 180, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )

@@ -51,6 +51,7 @@ def test_a_dialog_asks_before_it_drops_what_was_typed_however_it_is_closed(
     dialog.get_by_role("button", name="Make a key").click()
     expect(dialog.locator("[data-made]")).to_contain_text("shown only now")
     dialog.get_by_role("button", name="Copy the key").click()
+    expect(dialog.locator("[data-made][data-copied]")).to_have_count(1)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
 
@@ -63,7 +64,7 @@ def test_a_key_holds_its_dialog_open_until_it_was_copied(
     dialog.get_by_role("tab", name="Limits").click()
     dialog.get_by_label("Model calls of an execution").fill("7")
     dialog.get_by_role("tab", name="Keys").click()
-    key = dialog.locator("[data-made] code")
+    key, copied = dialog.locator("[data-made] code"), dialog.locator("[data-made][data-copied]")
     for number in (1, 2):  # the second does not take the place of the first
         dialog.get_by_role("button", name="Make a key").click()
         expect(key).to_have_count(number)
@@ -72,16 +73,18 @@ def test_a_key_holds_its_dialog_open_until_it_was_copied(
     assert accessibility_problems(page) == []
     assert shown(page_api, deployed)["limits"]["max_calls"] == 7
     ask.get_by_role("button", name="Go back to the key").click()
-    leaving: list[str] = []
-    page.once("dialog", lambda asked: (leaving.append(asked.type), asked.dismiss()))
-    page.evaluate("setTimeout(() => location.reload())")
-    wait_until(lambda: page.evaluate("1") == 1 and leaving == ["beforeunload"])
+    with page.expect_event("dialog") as leaving:  # the browser's own question
+        page.evaluate("setTimeout(() => location.reload())")
+    assert leaving.value.type == "beforeunload"
+    leaving.value.dismiss()
     dialog.get_by_role("button", name="Copy the key").first.click()
+    expect(copied).to_have_count(1)
     page.keyboard.press("Escape")
     expect(ask).to_be_visible()  # for the second
     page.keyboard.press("Escape")
     key.last.select_text()
     page.keyboard.press("Control+c")
+    expect(copied).to_have_count(2)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
 
@@ -89,9 +92,11 @@ def test_a_key_holds_its_dialog_open_until_it_was_copied(
     dialog.get_by_role("button", name="Make a key").click()
     expect(key).to_have_count(1)
     dialog.get_by_role("button", name="Copy the URL").click()
+    expect(page.get_by_text("Copied.").last).to_be_visible()
     dialog.get_by_role("button", name="Close").click()
     ask.get_by_role("button", name="Go back to the key").click()
     dialog.get_by_role("button", name="Copy the call").first.click()
+    expect(copied).to_have_count(1)
     dialog.get_by_role("button", name="Close").click()
     expect(dialog).to_be_hidden()
 

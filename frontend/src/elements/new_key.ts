@@ -36,15 +36,16 @@ export function showKey(place: HTMLElement, made: NewKey, words: string): void {
   const shown = make("div", { class: "endpoint" }, make("code", {}, made.key));
   shown.append(make("copy-button", { value: made.key }, button));
   const entry = make("div", { class: "stack", "data-made": true }, make("p", {}, words), shown);
-  let isCopied = false;
   // Whatever was copied: the key alone, or the call that it stands in.
   const look = (event: Event) => {
-    isCopied ||= copiedText(event).includes(made.key);
+    if (!copiedText(event).includes(made.key)) return;
+    entry.dataset.copied = "";
+    button.textContent = "Copied";
   };
   const scope = place.closest("dialog") ?? place;
   scope.addEventListener("copied", look);
   scope.addEventListener("copy", look);
-  guardUnsaved(entry, () => !isCopied, SHOWN_ONCE);
+  guardUnsaved(entry, () => entry.dataset.copied === undefined, SHOWN_ONCE);
   place.hidden = false;
   place.append(entry);
   entry.scrollIntoView({ block: "center" });
