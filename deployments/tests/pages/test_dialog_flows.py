@@ -130,7 +130,7 @@ def test_another_design_takes_over_what_was_typed_for_the_first(visitor: Visitor
 
     visitor.context.set_offline(True)
     design.select_option(second)
-    expect(page.get_by_text("The site was not reached")).to_be_visible()
+    expect(page.locator("#notices")).to_contain_text("The site was not reached")
     expect(design).to_have_value(first)  # what the form is still about
     visitor.context.set_offline(False)
     design.select_option(second)
