@@ -32,9 +32,11 @@ Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
-TWO_CORES = ("-n", "2", "--dist", "loadfile")
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+#: For what waits more than it works: two cores are enough for three.
+THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
-AS_NAMED = (*TWO_CORES, "--no-loadscope-reorder")
+AS_NAMED = (*THREE_AT_ONCE, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30
@@ -105,6 +107,13 @@ class Lane:
     commands: tuple[Command, ...]
     parallel: int = 1
     servers: Callable[[], contextlib.AbstractContextManager[Mapping[str, str]]] = no_servers
+    #: Whether it runs at the same time as the lane that is named before it.
+    beside: bool = False
+
+    @property
+    def is_shown_at_once(self) -> bool:
+        """Whether what it says is written as it comes; else at the end, so that two do not mix."""
+        return self.parallel == 1 and not self.beside
 
 
 @dataclass(frozen=True)
@@ -145,16 +154,16 @@ LANES = (
         ),
         parallel=2,
     ),
-    Lane("engine", 60, (run_pytest(*TWO_CORES, "executor", "bench"),)),
+    Lane("engine", 60, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),)),
     Lane(
         "api-embedded",
         140,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
+        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
         140,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
+        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
@@ -163,9 +172,15 @@ LANES = (
         (run_pytest(*AS_NAMED, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
     ),
-    Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane(
+        "durability-rabbitmq",
+        100,
+        (run_pytest("-m", "durability", ON_RABBITMQ),),
+        servers=killed_rabbitmq,
+        beside=True,
+    ),
+    Lane("browser", 180, (run_pytest(*TWO_AT_ONCE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
-    Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
 )
 
 
@@ -174,9 +189,25 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         sys.stderr.write(f"No such lane: {', '.join(unknown)}. There are: {', '.join(lane.name for lane in LANES)}\n")
         return 2
-    outcomes = [run_lane(lane) for lane in LANES if not names or lane.name in names]
-    write("", *table_of(outcomes), "")
+    began = time.monotonic()
+    outcomes = run_lanes([lane for lane in LANES if not names or lane.name in names])
+    write("", *table_of(outcomes, seconds=time.monotonic() - began), "")
     return 1 if any(outcome.result.startswith("FAILED") for outcome in outcomes) else 0
+
+
+def run_lanes(lanes: Sequence[Lane]) -> list[Outcome]:
+    """One after the other, but each that is `beside` together with the one before it."""
+    together: list[list[Lane]] = []
+    for lane in lanes:
+        if lane.beside and together:
+            together[-1].append(lane)
+        else:
+            together.append([lane])
+    outcomes: list[Outcome] = []
+    for group in together:
+        with ThreadPoolExecutor(len(group)) as threads:
+            outcomes += threads.map(run_lane, group)
+    return outcomes
 
 
 def run_lane(lane: Lane) -> Outcome:
@@ -200,7 +231,7 @@ def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int,
     """Each command with its exit status and the number of tests that passed."""
 
     def run(command: Command) -> tuple[Command, int, int]:
-        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.parallel == 1)
+        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.is_shown_at_once)
         return command, status, tests
 
     with ThreadPoolExecutor(lane.parallel) as threads:
@@ -251,10 +282,10 @@ def end_group(running: subprocess.Popen[str]) -> None:
         os.killpg(running.pid, signal.SIGKILL)
 
 
-def table_of(outcomes: Sequence[Outcome]) -> list[str]:
+def table_of(outcomes: Sequence[Outcome], *, seconds: float) -> list[str]:
     rows = [f"{'lane':<20}{'seconds':>8}{'tests':>8}  result"]
     rows += [f"{o.lane.name:<20}{o.seconds:>8.0f}{o.tests:>8}  {o.result}" for o in outcomes]
-    seconds, tests = sum(o.seconds for o in outcomes), sum(o.tests for o in outcomes)
+    tests = sum(o.tests for o in outcomes)
     bad = [o for o in outcomes if not o.result.startswith("passed")]
     verdict = "every lane passed" if not bad else ", ".join(f"{o.lane.name} {o.result.split(':')[0]}" for o in bad)
     return [*rows, f"{'in all':<20}{seconds:>8.0f}{tests:>8}  {verdict}"]
