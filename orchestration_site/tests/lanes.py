@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +43,9 @@ PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30
 CLOSING_LINE = re.compile(r"=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 PASSED = re.compile(r"(\d+) passed")
+#: The commands that run, which are in sessions of their own, and whether no other is to start.
+RUNNING: set["subprocess.Popen[str]"] = set()
+INTERRUPTED = threading.Event()
 
 
 def run_tool(*words: str) -> Command:
@@ -189,10 +193,20 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         sys.stderr.write(f"No such lane: {', '.join(unknown)}. There are: {', '.join(lane.name for lane in LANES)}\n")
         return 2
+    signal.signal(signal.SIGINT, interrupt)
     began = time.monotonic()
     outcomes = run_lanes([lane for lane in LANES if not names or lane.name in names])
     write("", *table_of(outcomes, seconds=time.monotonic() - began), "")
+    if INTERRUPTED.is_set():
+        return 130
     return 1 if any(outcome.result.startswith("FAILED") for outcome in outcomes) else 0
+
+
+def interrupt(*_: object) -> None:
+    """End what runs, and start nothing more: the threads that wait for it then end by themselves."""
+    INTERRUPTED.set()
+    for running in list(RUNNING):
+        threading.Thread(target=end_group, args=[running]).start()
 
 
 def run_lanes(lanes: Sequence[Lane]) -> list[Outcome]:
@@ -240,11 +254,14 @@ def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int,
 
 def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_once: bool) -> tuple[int, int]:
     """Run it, and write what it says: at once, or when it has ended so that two do not mix."""
+    if INTERRUPTED.is_set():
+        return 130, 0
     began = time.monotonic()
     running = subprocess.Popen(  # noqa: S603 - our own words
         command, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
+    RUNNING.add(running)
     hang = threading.Timer(limit, end_group, [running])
     hang.start()
     lines: list[str] = []
@@ -259,6 +276,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         raise
     finally:
         hang.cancel()
+        RUNNING.discard(running)
     verdict = "ok" if status == 0 else f"FAILED with {status}"
     write(*([] if at_once else lines), f"   {words_of(command)}: {verdict}, {time.monotonic() - began:.0f} s")
     return status, passed_tests(lines)
@@ -292,7 +310,8 @@ def table_of(outcomes: Sequence[Outcome], *, seconds: float) -> list[str]:
 
 
 def words_of(command: Command) -> str:
-    return " ".join(Path(word).name if word.startswith("/") else word for word in command)
+    words = " ".join(Path(word).name if word.startswith("/") else word for word in command)
+    return textwrap.shorten(words, 160, placeholder=" …")
 
 
 def write(*lines: str) -> None:
