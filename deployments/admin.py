@@ -355,7 +355,7 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
     def state(self, key: ApiKey) -> str:
         if key.revoked_at is not None:
             return "revoked"
-        return "expired" if key.expires_at is not None and key.expires_at <= timezone.now() else "valid"
+        return "valid" if key.is_valid_at(timezone.now()) else "expired"
 
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
