@@ -26,7 +26,7 @@ DRAIN_SECONDS = 4
 #: Nobody waits for its end.
 LONG_DRAIN_SECONDS = 600
 #: What a busy machine may take beyond the grace, less than the callers would have waited.
-SECONDS_MORE = 20
+SECONDS_MORE = 40
 PATIENCE = 60.0
 
 

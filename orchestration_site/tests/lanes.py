@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,14 +33,19 @@ Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
-TWO_CORES = ("-n", "2", "--dist", "loadfile")
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+#: For what waits more than it works: two cores are enough for three.
+THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
-AS_NAMED = (*TWO_CORES, "--no-loadscope-reorder")
+AS_NAMED = (*THREE_AT_ONCE, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30
 CLOSING_LINE = re.compile(r"=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 PASSED = re.compile(r"(\d+) passed")
+#: The commands that run, which are in sessions of their own, and whether no other is to start.
+RUNNING: set["subprocess.Popen[str]"] = set()
+INTERRUPTED = threading.Event()
 
 
 def run_tool(*words: str) -> Command:
@@ -145,16 +151,16 @@ LANES = (
         ),
         parallel=2,
     ),
-    Lane("engine", 60, (run_pytest(*TWO_CORES, "executor", "bench"),)),
+    Lane("engine", 60, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),)),
     Lane(
         "api-embedded",
         140,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
+        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
         140,
-        (run_pytest(*TWO_CORES, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
+        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
@@ -163,9 +169,9 @@ LANES = (
         (run_pytest(*AS_NAMED, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
     ),
-    Lane("browser", 180, (run_pytest(*TWO_CORES, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
-    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
+    Lane("browser", 180, (run_pytest(*TWO_AT_ONCE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
 )
 
 
@@ -174,9 +180,20 @@ def main(names: Sequence[str]) -> int:
     if unknown:
         sys.stderr.write(f"No such lane: {', '.join(unknown)}. There are: {', '.join(lane.name for lane in LANES)}\n")
         return 2
+    signal.signal(signal.SIGINT, interrupt)
+    began = time.monotonic()
     outcomes = [run_lane(lane) for lane in LANES if not names or lane.name in names]
-    write("", *table_of(outcomes), "")
+    write("", *table_of(outcomes, seconds=time.monotonic() - began), "")
+    if INTERRUPTED.is_set():
+        return 130
     return 1 if any(outcome.result.startswith("FAILED") for outcome in outcomes) else 0
+
+
+def interrupt(*_: object) -> None:
+    """End what runs, and start nothing more: the threads that wait for it then end by themselves."""
+    INTERRUPTED.set()
+    for running in list(RUNNING):
+        threading.Thread(target=end_group, args=[running]).start()
 
 
 def run_lane(lane: Lane) -> Outcome:
@@ -209,11 +226,14 @@ def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int,
 
 def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_once: bool) -> tuple[int, int]:
     """Run it, and write what it says: at once, or when it has ended so that two do not mix."""
+    if INTERRUPTED.is_set():
+        return 130, 0
     began = time.monotonic()
     running = subprocess.Popen(  # noqa: S603 - our own words
         command, cwd=BASE_DIR, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
+    RUNNING.add(running)
     hang = threading.Timer(limit, end_group, [running])
     hang.start()
     lines: list[str] = []
@@ -228,6 +248,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         raise
     finally:
         hang.cancel()
+        RUNNING.discard(running)
     verdict = "ok" if status == 0 else f"FAILED with {status}"
     write(*([] if at_once else lines), f"   {words_of(command)}: {verdict}, {time.monotonic() - began:.0f} s")
     return status, passed_tests(lines)
@@ -251,17 +272,18 @@ def end_group(running: subprocess.Popen[str]) -> None:
         os.killpg(running.pid, signal.SIGKILL)
 
 
-def table_of(outcomes: Sequence[Outcome]) -> list[str]:
+def table_of(outcomes: Sequence[Outcome], *, seconds: float) -> list[str]:
     rows = [f"{'lane':<20}{'seconds':>8}{'tests':>8}  result"]
     rows += [f"{o.lane.name:<20}{o.seconds:>8.0f}{o.tests:>8}  {o.result}" for o in outcomes]
-    seconds, tests = sum(o.seconds for o in outcomes), sum(o.tests for o in outcomes)
+    tests = sum(o.tests for o in outcomes)
     bad = [o for o in outcomes if not o.result.startswith("passed")]
     verdict = "every lane passed" if not bad else ", ".join(f"{o.lane.name} {o.result.split(':')[0]}" for o in bad)
     return [*rows, f"{'in all':<20}{seconds:>8.0f}{tests:>8}  {verdict}"]
 
 
 def words_of(command: Command) -> str:
-    return " ".join(Path(word).name if word.startswith("/") else word for word in command)
+    words = " ".join(Path(word).name if word.startswith("/") else word for word in command)
+    return textwrap.shorten(words, 160, placeholder=" …")
 
 
 def write(*lines: str) -> None:
