@@ -1,18 +1,22 @@
-/** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, revokes one. */
+/** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, rotates and revokes one. */
 
 import { api } from "../client";
 import type { ApiError } from "../problem";
 import { act } from "./acting";
+import { choose } from "./choices";
 import { type Control, placeProblems, setError } from "./fields";
-import { type KeyLimits, makeKey, showKey } from "./new_key";
+import { type KeyLimits, makeKey, type NewKey, rotateKey, showKey } from "./new_key";
 import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
+
+const DAY = 86_400;
 
 class KeyList extends HTMLElement {
   connectedCallback(): void {
     this.addEventListener("click", (event) => {
       const button = (event.target as Element).closest("button");
       if (button?.matches("[data-make-key]")) void this.#press(button);
+      if (button?.matches("[data-rotate]")) void act(button, () => this.#rotate(button), this.#error);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
     guardUnsaved(this, () => this.#typed.some((control) => control.value !== control.defaultValue));
@@ -77,10 +81,7 @@ class KeyList extends HTMLElement {
   async #make(): Promise<void> {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
-    const made = await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits());
-    const words = `This is the key “${made.name}”. It is shown only now: copy it before you close this.`;
-    const place = this.querySelector<HTMLElement>("[data-new-keys]");
-    if (place) showKey(place, made, words);
+    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits()));
     for (const control of this.#typed) control.defaultValue = control.value;
   }
 
@@ -91,6 +92,32 @@ class KeyList extends HTMLElement {
         keyLimit,
         keyLimit === "daily_max_cost_usd" ? value : Number(value),
       ]),
+    );
+  }
+
+  #show(made: NewKey): void {
+    const place = this.querySelector<HTMLElement>("[data-new-keys]");
+    const words = `This is the key “${made.name}”. It is shown only now: copy it before you close this.`;
+    if (place) showKey(place, made, words);
+  }
+
+  async #rotate(button: HTMLButtonElement): Promise<void> {
+    const row = button.closest<HTMLElement>("[data-key]");
+    const answer = await choose(
+      `Rotate “${button.dataset.rotate}”?`,
+      "It gets another secret, which opens the same and has the same limits. The one that it has can go on for a day," +
+        " while you move callers over; or it ends at once, if somebody else may know it.",
+      [
+        ["0", "End it at once", "danger"],
+        [String(DAY), "Rotate, keep it for a day", "primary"],
+      ],
+    );
+    if (answer === undefined) return;
+    this.#show(await rotateKey(row?.dataset.key ?? "", Number(answer)));
+    notify(
+      answer === "0"
+        ? "The key has another secret. The one before opens nothing any more."
+        : "The key has another secret. The one before opens the same for a day still.",
     );
   }
 

@@ -54,3 +54,8 @@ export function showKey(place: HTMLElement, made: NewKey, words: string): void {
 function copiedText(event: Event): string {
   return event instanceof CustomEvent ? String(event.detail) : String(document.getSelection());
 }
+
+/** The key with another secret. The one that it had opens the same for so many seconds still. */
+export function rotateKey(id: string, graceSeconds: number): Promise<NewKey> {
+  return api.post<NewKey>(`/api/keys/${id}/rotate`, { grace_seconds: graceSeconds });
+}
