@@ -172,7 +172,7 @@ LANES = (
         servers=killed_servers,
     ),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
-    Lane("browser", 180, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
 )
 
