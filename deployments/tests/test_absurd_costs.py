@@ -1,6 +1,7 @@
 """A provider of models may say anything of what a call used: what it cost stays readable, and the execution ends."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
@@ -16,7 +17,7 @@ from orchestration_site.proving.mock_provider import MockProvider
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def run_at(tokens: int, worker: Worker, *, agents: int = 1, **limits: int) -> tuple[Deployment, ExecutionLog]:
+def run_at(tokens: int, worker: Worker, *, agents: int = 1, **limits: Any) -> tuple[Deployment, ExecutionLog]:
     """An execution whose agents use so many tokens, by what their provider says, at a dollar each."""
     model = f"usage-{tokens}-20"
     ProviderAccount.objects.update(prices={model: {"input": "1000000", "output": "1"}})
