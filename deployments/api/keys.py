@@ -1,5 +1,6 @@
 """API keys over REST: made and shown once, listed, revoked."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer
 from deployments.api.refusals import refusals_as_problems
 from deployments.keys import DEFAULT_SCOPES, Scope, calling_key, make_key, revoke_key, verbs_of
-from deployments.limits import KeyLimits
+from deployments.limits import CallingKey, KeyLimits
 from deployments.models import ApiKey, Deployment
 from designs.api.teams import team_for
 from rest.async_view import AwaitMixin
@@ -69,6 +70,8 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         asking = calling_key(caller_of(request))
         if asking is not None and asking.limits != KeyLimits():
             raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
+        if asking is not None:
+            _refuse_to_outlive(asking, given["expires_at"])
         with refusals_as_problems():
             key, plaintext = make_key(
                 name=given["name"],
@@ -123,3 +126,11 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
                 "To make a key for these deployments, the right to manage keys in their team is needed."
             )
         return team_id
+
+
+def _refuse_to_outlive(asking: CallingKey, expires_at: datetime | None) -> None:
+    """Raises the 422 for a key that would be valid after the one that makes it: an end could be got around so."""
+    end = ApiKey.objects.filter(id=asking.id).values_list("expires_at", flat=True).first()
+    if end is not None and (expires_at is None or expires_at > end):
+        sentence = f"Your key is valid until {end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}. Name an expires_at up to then."
+        raise invalid([FieldError("/expires_at", "outlives_your_key", sentence)])

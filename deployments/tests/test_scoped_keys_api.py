@@ -1,11 +1,14 @@
-"""A key for some deployments makes nothing that belongs to the whole team."""
+"""What a key makes is no more than it is: nothing of the whole team's, and no key that outlives it."""
+
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import Team
-from deployments.keys import make_key
-from deployments.models import Deployment
+from deployments.keys import Scope, make_key
+from deployments.models import ApiKey, Deployment
 from deployments.tests.builders import make_deployment
 from designs.models import OrchestrationDesign, ProviderAccount
 from designs.tests.builders import document
@@ -13,6 +16,7 @@ from executor.json_types import JsonObject
 
 pytestmark = pytest.mark.django_db
 
+MANAGE: tuple[Scope, ...] = ("manage",)
 ACCOUNT: JsonObject = {"name": "acme", "kind": "openai", "api_key": "sk-of-a-stranger"}
 
 
@@ -47,3 +51,19 @@ def test_a_key_for_some_deployments_is_refused_and_stores_nothing(path: str, bod
 @pytest.mark.parametrize(("path", "body", "status"), POSTS)
 def test_a_key_for_the_whole_team_may(path: str, body: JsonObject, status: int) -> None:
     assert client_with_key(None).post(path, body, format="json").status_code == status
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_makes_none_that_outlives_it() -> None:
+    end = timezone.now() + timedelta(hours=1)
+    _, plaintext = make_key(name="brief", team_id=Team.default().pk, scopes=MANAGE, expires_at=end)
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {plaintext}")
+    for expires_at in (None, end + timedelta(seconds=1)):
+        body = {"name": "longer", "scopes": ["manage"], "expires_at": expires_at}
+        answer = client.post("/api/keys", body, format="json")
+        assert [error["pointer"] for error in answer.json()["errors"]] == ["/expires_at"]
+        assert f"{end:%Y-%m-%dT%H:%M}" in answer.json()["detail"]
+    assert ApiKey.objects.count() == 1
+    body = {"name": "as long", "scopes": ["manage"], "expires_at": end}
+    assert client.post("/api/keys", body, format="json").status_code == 201
