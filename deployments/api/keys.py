@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of, rows_of
-from access.principal import ALL
+from access.principal import ALL, Principal
 from access.rights import RIGHTS
 from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer, RotationRequest
@@ -25,12 +25,13 @@ from deployments.keys import (
     RotationRefused,
     Scope,
     calling_key,
+    end_of,
     make_key,
     revoke_key,
     rotate_key,
     verbs_of,
 )
-from deployments.limits import CallingKey, KeyLimits
+from deployments.limits import KeyLimits
 from deployments.models import ApiKey, Deployment
 from designs.api.teams import team_for
 from rest.async_view import AwaitMixin
@@ -80,8 +81,9 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         asking = calling_key(caller_of(request))
         if asking is not None and asking.limits != KeyLimits():
             raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
-        if asking is not None:
-            _refuse_to_outlive(asking, given["expires_at"])
+        if (end := _outlived_end(caller_of(request), given["expires_at"])) is not None:
+            sentence = f"Your key is valid until {end}. Name an expires_at up to then."
+            raise invalid([FieldError("/expires_at", "outlives_your_key", sentence)])
         with refusals_as_problems():
             key, plaintext = make_key(
                 name=given["name"],
@@ -110,6 +112,8 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         asking = calling_key(caller_of(request))
         if asking is not None and asking.id != key.id and asking.limits != KeyLimits():
             raise PermissionDenied("Your key has limits, so it rotates no key but itself.")
+        if (end := _outlived_end(caller_of(request), key.expires_at)) is not None:
+            raise PermissionDenied(f"What you ask with is valid until {end}, and this key for longer.")
         grace = timedelta(seconds=body.validated_data["grace_seconds"])
         try:
             plaintext = rotate_key(key=key, by=caller_of(request).label, grace=grace)
@@ -169,9 +173,9 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         return team_id
 
 
-def _refuse_to_outlive(asking: CallingKey, expires_at: datetime | None) -> None:
-    """Raises the 422 for a key that would be valid after the one that makes it: an end could be got around so."""
-    end = ApiKey.objects.filter(id=asking.id).values_list("expires_at", flat=True).first()
-    if end is not None and (expires_at is None or expires_at > end):
-        sentence = f"Your key is valid until {end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}. Name an expires_at up to then."
-        raise invalid([FieldError("/expires_at", "outlives_your_key", sentence)])
+def _outlived_end(caller: Principal, expires_at: datetime | None) -> str | None:
+    """The end of what the caller asks with, where a key until `expires_at` would be valid after it."""
+    end = end_of(caller)
+    if end is None or (expires_at is not None and expires_at <= end):
+        return None
+    return f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
