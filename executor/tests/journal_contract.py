@@ -21,7 +21,7 @@ from executor.events import RESULT_TYPES, REUSED, Event, EventType, RecordedEven
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
-from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
+from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, Price, SizeSink, TextSink
 from executor.tests.models import PRICE, USAGE, busy, refused
 from executor.tests.orchestration import make_call
 from executor.usage import Usage
@@ -311,7 +311,9 @@ class ExampleModel:
     name: str
     models: ExampleModels
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         answer = await self.models.answer(self.name, request.messages[-1].text)
         if isinstance(answer, ModelCallError):
             raise answer
