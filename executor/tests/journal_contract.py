@@ -175,6 +175,21 @@ class JournalContract:
         second.append(make_event("agent.completed", "b1/offered", {"output": 1, **mark}))
         assert second.result_of("b1/offered") is not None
 
+    async def test_what_earlier_attempts_recorded_is_held_and_what_this_one_records_it_counts_itself(
+        self, journals: JournalFactory
+    ) -> None:
+        first = await journals.open([])
+        for key in ("b1/done", "b1/lost"):
+            first.append(make_event("agent.started", key, {"prompt": "asked", "system_prompt": "ab"}))
+        first.append(
+            make_event("agent.completed", "b1/done", {"prompt": "asked", "output": {"a": 1}, "text": "answer"})
+        )
+        first.append(make_event("block.completed", payload={"output": "result"}))
+        await first.flush()
+        assert first.held_bytes() == 0
+        second = await journals.open(await journals.durable(first))
+        assert second.held_bytes() == len("ab" + "asked" + "answer" + "result")
+
     async def test_parallel_branches_may_flush_at_once(self, journals: JournalFactory) -> None:
         journal = await journals.open([])
         before = await journals.durable(journal)
