@@ -105,6 +105,11 @@ class Environment(BaseSettings):
     max_concurrent_executions: int = Field(
         default=100, ge=1, le=1000, description="Executions that one worker process runs at once."
     )
+    worker_max_memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Memory of a worker process in MB (resident), above which it ends what it runs and starts anew.",
+    )
     wait_seconds: int = Field(
         default=60, ge=0, le=300, description="How long a call of an endpoint waits for its result by default."
     )
