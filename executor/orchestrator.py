@@ -26,7 +26,7 @@ from executor.errors import AgentCallFailed, Ceiling, CeilingReached, RepeatedKe
 from executor.events import REUSED, DeltaSink, Event, EventType, RecordedEvent
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
-from executor.payload import Payload, text_size
+from executor.payload import Payload, parsed_size, text_size
 from executor.providers.contract import Message, ModelProvider, TokenUsage
 from executor.retries import Answered, GaveUp, Requests
 from executor.structured_output import read_structured, repair_prompt
@@ -189,8 +189,11 @@ class MultiAgentOrchestrator:
         output: Json = answer.text
         error = None
         if schema is not None:
+            parsed = parsed_size(answer.text)
+            self._payload.hold(parsed, f"the value that {checkpoint.call.agent.name!r} answered")
             reading = read_structured(answer.text, schema, truncated=answer.truncated)
-            error = reading.error
+            if (error := reading.error) is not None:
+                self._payload.release(parsed)
             output = answer.text if error is not None else reading.value
         return Outcome(
             output=output,

@@ -1,7 +1,8 @@
 """The bytes that one execution holds: bounded while they come in, for teams share the memory of a worker.
 
 Counted are its input, the texts of the blocks that run, the prompts and answers of its calls, and the outputs of its
-blocks. Text counts as UTF-8, all else as about the JSON that it would be; what Python takes for it is a few times that.
+blocks. Text counts as UTF-8, and every list and object by itself: many small ones take far more than their JSON. What
+Python takes for all of it is a few times that.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from executor.errors import PayloadExceeded
 from executor.events import Event
 from executor.json_types import Json
+
+#: What an empty list or object takes, and what a part of one does at most beside its text.
+PART_BYTES = 64
 
 
 class Payload:
@@ -77,7 +81,7 @@ def text_size(text: str) -> int:
 
 
 def size_of(value: Json) -> int:
-    """About the bytes of a value's JSON, without writing it."""
+    """About the bytes of a value."""
     if isinstance(value, str):
         return text_size(value)
     size = 0
@@ -87,22 +91,29 @@ def size_of(value: Json) -> int:
         if isinstance(current, str):
             size += 3 + text_size(current)
         elif isinstance(current, dict):
-            size += 3 + sum(3 + text_size(name) for name in current)
+            size += PART_BYTES + sum(3 + text_size(name) for name in current)
             stack.extend(current.values())
         elif isinstance(current, list):
-            size += 3
+            size += PART_BYTES
             stack.extend(current)
         else:
             size += 2 + (current.bit_length() // 3 if isinstance(current, int) else 8)
     return size
 
 
+def parsed_size(text: str) -> int:
+    """What a text takes at most as the value that it is the JSON of, beside itself: known before it is parsed."""
+    return PART_BYTES * sum(text.count(mark) for mark in "[{,")
+
+
 def recorded_size(event: Event) -> int:
     """What an event of an earlier attempt, or of another execution, counts for: as much as when it was recorded."""
     payload = event.payload
     if event.type in ("agent.completed", "agent.failed", "agent.reusable"):
-        answer = payload["text"] if "text" in payload else payload.get("output")
-        return size_of(payload.get("prompt") or "") + size_of(answer or "")
+        prompt = size_of(payload.get("prompt") or "")
+        if isinstance(text := payload.get("text"), str):  # the output is a value of its own
+            return prompt + text_size(text) + parsed_size(text)
+        return prompt + size_of(payload.get("output") or "")
     return size_of(payload.get("output")) if event.type == "block.completed" else 0
 
 

@@ -1,6 +1,7 @@
 """What one execution may hold: counted exactly, the same after a resume, and the end of it where it is too much."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from executor.budget import Limits
 from executor.errors import PayloadExceeded
 from executor.journal import InMemoryJournal
 from executor.json_types import Json
-from executor.payload import Payload, size_of
+from executor.payload import PART_BYTES, Payload, parsed_size, size_of
 from executor.prompts import LONGEST_INDENTED, as_text
 from executor.providers.contract import ModelRequest
 from executor.reuse import FAILED
@@ -70,7 +71,7 @@ class TestCounting:
         value: Json = "end"
         for _ in range(50_000):
             value = [value]
-        assert size_of(value) > 50_000
+        assert size_of(value) > 50_000 * PART_BYTES
         assert size_of("\ud800") == 3
 
 
@@ -156,6 +157,19 @@ async def test_parallel_answers_share_one_bound() -> None:
         both = await run_design(design(2), {}, models=models(), limits=_bytes(200_000), on_delta=on_delta)
         assert both.failure is not None
         assert both.failure.code == "payload_exceeded"
+
+
+async def test_a_value_of_many_small_parts_counts_as_what_it_takes_before_it_is_made() -> None:
+    """A hundred thousand empty lists: 300 kB of text, and 7 MB of Python's lists."""
+    answer = json.dumps([[]] * 100_000)
+    agent = make_agent("Ann", output_schema={"type": "array"})
+    design = make_design([make_block("a", agents=[agent])])
+    for allowed, code in ((30_000_000, None), (3_000_000, "payload_exceeded")):
+        models = ScriptedModels(lambda _name, _request: answer)
+        result = await run_design(design, {}, models=models, limits=_bytes(allowed))
+        assert code == (result.failure and result.failure.code)
+    assert parsed_size(answer) >= sys.getsizeof([]) * 100_000
+    assert "the value that 'Ann' answered" in str(result.failure)
 
 
 async def test_an_input_too_large_is_said_to_be_the_input() -> None:
