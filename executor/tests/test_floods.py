@@ -76,7 +76,7 @@ MODELS: dict[str, str] = {"openai": "mock", "anthropic": "claude-sonnet-4-6", "g
 class Server:
     """Sends until its client leaves, or until far more was sent than anybody may hold."""
 
-    ENOUGH = 64_000_000
+    ENOUGH = 8_000_000
 
     def __init__(self, flood: Flood) -> None:
         self.flood = flood

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from executor.budget import Limits
-from executor.errors import PayloadExceeded
+from executor.errors import CannotRerun, PayloadExceeded
 from executor.journal import InMemoryJournal
 from executor.json_types import Json
 from executor.payload import PART_BYTES, Payload, parsed_size, size_of
@@ -54,8 +54,8 @@ class TestCounting:
             assert payload.held == 40
             incoming.come_to(12)
         assert payload.held == 12
-        with pytest.raises(PayloadExceeded), payload.receiving("the answer") as too_long:
-            too_long.grow_to(89)
+        with pytest.raises(PayloadExceeded):
+            _receive(payload, 50, 89)
         assert payload.held == 12
 
     @pytest.mark.parametrize(
@@ -141,6 +141,9 @@ class TestExecutions:
         assert again.result is not None
         assert again.result.status == "completed"
         assert [key for key in again.requests if key.startswith("first/")] == ["first/turn/0/bob"]
+        with pytest.raises(CannotRerun) as refused:
+            first.again("second")
+        assert refused.value.code == "missing_results"
 
 
 async def test_parallel_answers_share_one_bound() -> None:
@@ -180,14 +183,19 @@ async def test_an_input_too_large_is_said_to_be_the_input() -> None:
     assert "its input would add" in result.failure.message
 
 
-async def test_texts_filled_by_blocks_that_run_at_once_are_counted_together() -> None:
-    """Each block's texts are within their own bound; a thousand of them would not be within any."""
-    blocks = [make_block(f"b{n}", agents=["Ann"], task="{{input.q}}" * 20) for n in range(50)]
-    models = ScriptedModels(lambda _name, _request: "ok")
-    for allowed, code in ((50_000_000, None), (1_000_000, "payload_exceeded")):
-        result = await run_design(make_design(blocks), {"q": "x" * 10_000}, models=models, limits=_bytes(allowed))
+async def test_a_blocks_filled_texts_count_beside_the_prompts_that_are_made_of_them() -> None:
+    """Each block's texts have a bound of their own; those of a thousand blocks that wait would be within it."""
+    design = make_design([make_block("b", agents=["Ann"], task="{{input.q}}" * 20)])
+    for allowed, code in ((500_000, None), (300_000, "payload_exceeded")):
+        models = ScriptedModels(lambda _name, _request: "ok")
+        result = await run_design(design, {"q": "x" * 10_000}, models=models, limits=_bytes(allowed))
         assert code == (result.failure and result.failure.code)
-    assert len(models.requests) < 100
+
+
+def _receive(payload: Payload, *sizes: int) -> None:
+    with payload.receiving("the answer") as incoming:
+        for size in sizes:
+            incoming.grow_to(size)
 
 
 def _bytes(size: int) -> Limits:
