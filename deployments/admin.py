@@ -67,6 +67,7 @@ class DeploymentAdmin(ReadOnlyAdmin):
         "max_calls",
         "max_tokens",
         "max_cost_usd",
+        "max_payload_bytes",
         "daily_max_tokens",
         "daily_max_cost_usd",
         "execution_count",

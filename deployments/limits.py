@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+from django.conf import settings
+
 from deployments.models import ApiKey, Deployment
 from executor.errors import Problem
 
@@ -32,6 +34,7 @@ class LimitFields:
     max_calls: int | None = None
     max_tokens: int | None = None
     max_cost_usd: Decimal | None = None
+    max_payload_bytes: int | None = None
     daily_max_tokens: int | None = None
     daily_max_cost_usd: Decimal | None = None
 
@@ -42,6 +45,7 @@ class LimitFields:
     def put_on(self, deployment: Deployment) -> None:
         """Set the columns; the caller saves `LIMIT_FIELDS`. Raises `InvalidLimits`."""
         _check_rate(self.rate_count, self.rate_seconds)
+        _check_payload(self.max_payload_bytes)
         for name in LIMIT_FIELDS:
             setattr(deployment, name, getattr(self, name))
 
@@ -80,6 +84,16 @@ class CallingKey:
 
 LIMIT_FIELDS = tuple(LimitFields.__dataclass_fields__)
 KEY_LIMIT_FIELDS = tuple(KeyLimits.__dataclass_fields__)
+
+
+def _check_payload(wanted: int | None) -> None:
+    ceiling = settings.ENVIRONMENT.execution_payload_ceiling_bytes
+    if wanted is not None and wanted > ceiling:
+        message = (
+            f"An execution of this site may hold {ceiling:,} bytes at most. Ask for no more, or have its operator raise"
+            " EXECUTION_PAYLOAD_CEILING_BYTES."
+        )
+        raise InvalidLimits([Problem("/max_payload_bytes", "too_large", message)])
 
 
 def _check_rate(count: int | None, seconds: int | None) -> None:

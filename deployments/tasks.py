@@ -6,6 +6,7 @@ from typing import Any
 from celery import signals
 from django.conf import settings
 
+from deployments.executions.retirement import retirement
 from deployments.executions.tasks import run_execution
 from deployments.executions.worker import current_worker, drain_worker
 from deployments.scheduling.tasks import fire_schedule
@@ -22,5 +23,6 @@ def start_executions(**_: Any) -> None:
 @signals.worker_shutting_down.connect
 def drain_executions(**_: Any) -> None:
     """Let the executions end, and give back what does not: Celery waits for its threads, and they wait for these."""
+    retirement.note_stop()
     seconds = settings.ENVIRONMENT.drain_seconds
     threading.Thread(target=drain_worker, args=(seconds,), name="drain", daemon=True).start()

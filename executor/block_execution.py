@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from executor.clock import Clock
-from executor.errors import AgentCallFailed, BlockFailed, Ceiling, CeilingReached, JournalClosed
+from executor.errors import (
+    AgentCallFailed,
+    BlockFailed,
+    Ceiling,
+    CeilingReached,
+    JournalClosed,
+    PayloadExceeded,
+)
 from executor.events import Event, EventType
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.patterns import PATTERNS
 from executor.patterns.contract import BlockInput, BlockOutcome, BlockRun, Caller
-from executor.results import BlockResult, ExecutionFailure
+from executor.payload import Payload, size_of, text_size
+from executor.results import PAYLOAD_EXCEEDED, BlockResult, ExecutionFailure
 from executor.spec import Block
 from executor.templates import Filling
 
@@ -38,7 +46,10 @@ SKIPPED = BlockEnd(BlockResult("skipped"))
 class BlockExecutor:
     """Runs the blocks of one execution, each at most once over all of its attempts."""
 
-    def __init__(self, *, caller: Caller, journal: Journal, clock: Clock, input_data: JsonObject) -> None:
+    def __init__(
+        self, *, caller: Caller, journal: Journal, clock: Clock, input_data: JsonObject, payload: Payload
+    ) -> None:
+        self._payload = payload
         self._caller = caller
         self._journal = journal
         self._clock = clock
@@ -64,8 +75,7 @@ class BlockExecutor:
         A failure is returned, not raised, and is not recorded yet. Raises `JournalClosed`.
         """
         try:
-            run = self._start(block, block_input, outputs)
-            outcome = await PATTERNS[block.type].run(run)
+            run, outcome = await self._run(block, block_input, outputs)
         except JournalClosed:
             raise
         except asyncio.CancelledError as error:
@@ -84,14 +94,24 @@ class BlockExecutor:
             "code": failure.code,
             "message": failure.message,
             "cause": failure.cause,
-            "on_error": block.data.config.on_error,
+            "on_error": "fail" if failure.ends_execution else block.data.config.on_error,
         }
         self._append("block.failed", block, payload, agent=failure.agent)
 
-    def _start(self, block: Block, block_input: BlockInput, outputs: Mapping[str, Json]) -> AnyRun:
+    async def _run(
+        self, block: Block, block_input: BlockInput, outputs: Mapping[str, Json]
+    ) -> tuple[AnyRun, BlockOutcome]:
         filling = Filling(input_data=self._input_data, block_outputs=outputs)
         task = filling.fill(block.data.task)
         block = _fill_system_prompts(block, filling)
+        size = text_size(task) + sum(text_size(agent.system_prompt) for agent in block.agents)
+        with self._payload.holding(size, f"the task and the system prompts of block {block.label!r}"):
+            run = self._start(block, block_input, filling, task)
+            outcome = await PATTERNS[block.type].run(run)
+            self._payload.hold(size_of(outcome.output), f"the output of block {block.label!r}")
+        return run, outcome
+
+    def _start(self, block: Block, block_input: BlockInput, filling: Filling, task: str) -> AnyRun:
         if self._journal.event_of("block.started", block.id) is None:
             self._append("block.started", block, {"task": task})
         if filling.missing:
@@ -142,7 +162,7 @@ def _fill_system_prompts(block: Block, filling: Filling) -> Block:
 
 def _end_of_failure(block: Block, failure: ExecutionFailure) -> BlockEnd:
     config = block.data.config
-    delivered = config.on_error == "continue"
+    delivered = config.on_error == "continue" and not failure.ends_execution
     output = config.default_output if delivered else None
     return BlockEnd(BlockResult("failed", delivered, output), failure=failure)
 
@@ -154,6 +174,8 @@ def _failure_from(block: Block, error: BaseException) -> ExecutionFailure:
             code, agent = error.code, error.agent
         case CeilingReached():
             code = CODES_OF_CEILINGS.get(error.reason, "budget_exceeded")
+        case PayloadExceeded():
+            code = PAYLOAD_EXCEEDED
         case _:
             log.error("Block %r failed inside its pattern %r", block.id, block.type, exc_info=error)
             message = f"Block {block.label!r} failed inside the engine; the log has the details."

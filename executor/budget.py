@@ -26,11 +26,15 @@ class Amount:
 
 @dataclass(frozen=True)
 class Limits:
-    """The ceilings of one execution; None means no ceiling of that kind. `max_cost` is USD."""
+    """The ceilings of one execution; None means no ceiling of that kind. `max_cost` is USD.
+
+    `max_payload_bytes` is not for a budget to keep, but for a `Payload`: it is held, not used up.
+    """
 
     max_calls: int | None = None
     max_tokens: int | None = None
     max_cost: Decimal | None = None
+    max_payload_bytes: int | None = None
 
 
 class Budget(Protocol):

@@ -5,14 +5,15 @@ from typing import Protocol, cast
 
 from executor.block_execution import BlockEnd, BlockExecutor
 from executor.clock import Clock
-from executor.errors import InvalidDesign, JournalClosed
+from executor.errors import InvalidDesign, JournalClosed, PayloadExceeded
 from executor.events import LAST_EVENT_TYPES, Event
 from executor.graph import Graph
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.patterns.contract import BlockInput, Caller
+from executor.payload import Payload, size_of
 from executor.prompts import Delivery
-from executor.results import BlockResult, ExecutionFailure, ExecutionResult
+from executor.results import PAYLOAD_EXCEEDED, BlockResult, ExecutionFailure, ExecutionResult
 from executor.spec import Connection, Design
 from executor.usage import Usage
 from executor.validation import find_graph_problems
@@ -27,9 +28,15 @@ class CountingCaller(Caller, Protocol):
 
 
 class DeploymentExecutor:
-    """Executes designs: one instance for one run of one execution, with that execution's journal."""
+    """Executes designs: one instance for one run of one execution, with that execution's journal.
 
-    def __init__(self, *, orchestrator: CountingCaller, journal: Journal, clock: Clock) -> None:
+    `payload` is the one that the orchestrator counts in.
+    """
+
+    def __init__(
+        self, *, orchestrator: CountingCaller, journal: Journal, clock: Clock, payload: Payload | None = None
+    ) -> None:
+        self._payload = payload or Payload()
         self._orchestrator = orchestrator
         self._journal = journal
         self._clock = clock
@@ -47,10 +54,14 @@ class DeploymentExecutor:
             raise InvalidDesign(problems)
         self._record_begin()
         blocks = BlockExecutor(
-            caller=self._orchestrator, journal=self._journal, clock=self._clock, input_data=input_data
+            caller=self._orchestrator,
+            journal=self._journal,
+            clock=self._clock,
+            input_data=input_data,
+            payload=self._payload,
         )
         flow = _Dataflow(design, graph, blocks, input_data)
-        failure = await flow.run()
+        failure = self._hold_what_is_given(input_data) or await flow.run()
         return ExecutionResult(
             status="completed" if failure is None else "failed",
             output=_output_of(design, graph, flow.results) if failure is None else None,
@@ -58,6 +69,15 @@ class DeploymentExecutor:
             usage=self._orchestrator.usage,
             failure=failure,
         )
+
+    def _hold_what_is_given(self, input_data: JsonObject) -> ExecutionFailure | None:
+        """Count what is there before anything runs. A failure where that is too much already: of no block."""
+        try:
+            self._payload.hold(size_of(input_data), "its input")
+            self._payload.hold(self._journal.held_bytes(), "what is recorded of it")
+        except PayloadExceeded as error:
+            return ExecutionFailure(PAYLOAD_EXCEEDED, str(error), "")
+        return None
 
     def _record_begin(self) -> None:
         """That it starts; or that it is resumed, with the calls whose outcome nobody knows: they may be paid twice."""
@@ -139,7 +159,7 @@ class _Dataflow:
         """Take note of how the block ended, hand on what it delivers, and return the blocks that wait no longer."""
         block = self._design.blocks[place]
         self.results[block.id] = end.result
-        if end.failure is not None and block.data.config.on_error == "fail":
+        if end.failure is not None and (end.failure.ends_execution or block.data.config.on_error == "fail"):
             self._failure = end.failure
             raise _Stopped
         if end.result.delivered:

@@ -6,8 +6,10 @@ choose the address elsewhere.
 
 import asyncio
 import ssl
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import httpcore2
@@ -27,6 +29,55 @@ MAX_CONNECTIONS = 1_000
 MAX_IDLE_CONNECTIONS = 200
 # Callers set their own deadlines; this only bounds a connection that everyone has forgotten.
 LONGEST_READ_SECONDS = 86_400.0
+
+#: Told how many bytes of a body are held.
+BodyWatch = Callable[[int], None]
+_watching: ContextVar["_Watching | None"] = ContextVar("watching", default=None)
+
+
+@asynccontextmanager
+async def watching_bodies(watch: BodyWatch) -> AsyncIterator[None]:
+    """Tell `watch` of every body that is read within the block; what it raises ends the reading.
+
+    By the context, for between a call and its response stands an SDK, which passes nothing on. Where the block raises,
+    the bodies are closed: some SDKs leave one that nobody reads on open, and its server sends and sends.
+    """
+    watching = _Watching(watch)
+    token = _watching.set(watching)
+    try:
+        yield
+    except Exception:
+        for body in watching.bodies:
+            await body.aclose()
+        raise
+    finally:
+        _watching.reset(token)
+
+
+@dataclass
+class _Watching:
+    watch: BodyWatch
+    bodies: list["_WatchedBody"] = field(default_factory=list)
+
+
+class _WatchedBody(httpx2.AsyncByteStream):
+    """A body that tells what of it is held: all of it, or of a stream of events the line that is not complete."""
+
+    def __init__(self, body: httpx2.AsyncByteStream, watch: BodyWatch, *, by_lines: bool) -> None:
+        self._body = body
+        self._watch = watch
+        self._by_lines = by_lines
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held = 0
+        async for chunk in self._body:
+            line_end = chunk.rfind(b"\n") if self._by_lines else -1
+            held = held + len(chunk) if line_end < 0 else len(chunk) - line_end - 1
+            self._watch(held)
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 class CheckedBackend(httpcore2.AsyncNetworkBackend):
@@ -92,6 +143,10 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
         if 300 <= response.status_code < 400:
             await response.aclose()
             raise refused_redirect(request.url.host, response.status_code)
+        if (watching := _watching.get()) is not None and isinstance(response.stream, httpx2.AsyncByteStream):
+            by_lines = response.headers.get("content-type", "").startswith("text/event-stream")
+            response.stream = _WatchedBody(response.stream, watching.watch, by_lines=by_lines)
+            watching.bodies.append(response.stream)
         return response
 
 

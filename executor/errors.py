@@ -96,6 +96,13 @@ class CeilingReached(ExecutorError):
         super().__init__(message)
 
 
+class PayloadExceeded(ExecutorError):
+    """The execution would hold more bytes than it may. It ends then, whatever a block's `on_error` says.
+
+    Patterns let it through: to go on with the best result so far would take up more.
+    """
+
+
 class BlockFailed(ExecutorError):
     """A pattern cannot produce a result, for a reason of its own (too few branches succeeded, say)."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from executor.errors import RepeatedKey
 from executor.events import RESULT_TYPES, Event, EventType, RecordedEvent
+from executor.payload import recorded_size, size_of
 
 
 class Journal(Protocol):
@@ -29,6 +30,9 @@ class Journal(Protocol):
 
         Without what was taken over from another execution, which has paid for it.
         """
+
+    def held_bytes(self) -> int:
+        """The bytes of the prompts, answers and outputs that were recorded before this run, for they are held."""
 
     def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
         """The `block.*` event of that type that an earlier attempt recorded of the block, or the `execution.*` one."""
@@ -50,7 +54,12 @@ class RecordedPast:
         self.earlier_calls: list[RecordedEvent] = []
         self._progress: dict[tuple[EventType, str | None], RecordedEvent] = {}
         self.last_position = 0
+        self.held_bytes = 0
+        system_prompts: dict[str | None, int] = {}
         for entry in recorded:
+            self.held_bytes += recorded_size(entry.event)
+            if entry.event.type == "agent.started":
+                system_prompts[entry.event.key] = size_of(entry.event.payload.get("system_prompt", ""))
             self.last_position = max(self.last_position, entry.position)
             if entry.event.type.startswith("agent.") and not entry.event.is_reused:
                 self.earlier_calls.append(entry)
@@ -64,6 +73,8 @@ class RecordedPast:
                 self._reusable[entry.event.key] = entry
             elif entry.event.type == "agent.started" and not entry.event.is_reused:
                 self._started[entry.event.key] = entry
+        # A call without a result is made again, and counted then.
+        self.held_bytes += sum(size for key, size in system_prompts.items() if key in self._results)
 
     def result_of(self, key: str) -> RecordedEvent | None:
         return self._results.get(key)
@@ -107,6 +118,9 @@ class InMemoryJournal:
 
     def earlier_calls(self) -> Sequence[RecordedEvent]:
         return self._past.earlier_calls
+
+    def held_bytes(self) -> int:
+        return self._past.held_bytes
 
     def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
         return self._past.event_of(event_type, block_id)

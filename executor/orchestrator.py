@@ -26,6 +26,7 @@ from executor.errors import AgentCallFailed, Ceiling, CeilingReached, RepeatedKe
 from executor.events import REUSED, DeltaSink, Event, EventType, RecordedEvent
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
+from executor.payload import Payload, parsed_size, text_size
 from executor.providers.contract import Message, ModelProvider, TokenUsage
 from executor.retries import Answered, GaveUp, Requests
 from executor.structured_output import read_structured, repair_prompt
@@ -38,7 +39,8 @@ NO_TEXT = "(The answer was empty.)"
 class MultiAgentOrchestrator:
     """Makes the agent calls of one run of one execution: the `Caller` that patterns talk to.
 
-    `deadline` is the execution's, by `clock.monotonic()`. A run that resumes an execution calls `restore` first.
+    `deadline` is the execution's, by `clock.monotonic()`; `payload` counts what it holds. A run that resumes an
+    execution calls `restore` first.
     """
 
     def __init__(
@@ -50,12 +52,16 @@ class MultiAgentOrchestrator:
         clock: Clock,
         on_delta: DeltaSink | None = None,
         deadline: float | None = None,
+        payload: Payload | None = None,
     ) -> None:
+        self._payload = payload or Payload()
         self._journal = journal
         self._budget = budget
         self._clock = clock
         self._deadline = deadline
-        self._requests = Requests(models=models, journal=journal, budget=budget, clock=clock, on_delta=on_delta)
+        self._requests = Requests(
+            models=models, journal=journal, budget=budget, clock=clock, on_delta=on_delta, payload=self._payload
+        )
         # All that earlier attempts recorded: the calls of a block that has ended are never replayed one by one.
         self._earlier = usage_of_results(journal.earlier_calls())
         self._keys: set[str] = set()
@@ -74,7 +80,8 @@ class MultiAgentOrchestrator:
         """Make the call, or return what is recorded of it.
 
         Raises `ProviderFailed` and `InvalidOutput` (both recorded), `CeilingReached` (not recorded: the block's run
-        does that), `RepeatedKey`, `JournalClosed`. A cancelled call leaves no result.
+        does that), `PayloadExceeded`, `RepeatedKey`, `JournalClosed`. A call that is cancelled or cut off leaves no
+        result.
         """
         messages: tuple[Message, ...] = (Message("user", call.prompt),)
         recorded: list[Recorded] = []
@@ -157,6 +164,8 @@ class MultiAgentOrchestrator:
     async def _make(self, checkpoint: Checkpoint) -> Recorded:
         self._refuse_after_ceiling(checkpoint.call.block_id)
         began = self._clock.monotonic()
+        sent = text_size(checkpoint.request.system_prompt) + text_size(checkpoint.prompt)
+        self._payload.hold(sent, f"the next prompt of {checkpoint.call.agent.name!r}")
         try:
             answered = await self._requests.send(checkpoint, self._deadline_of(checkpoint.call))
         except GaveUp as gave_up:
@@ -164,6 +173,9 @@ class MultiAgentOrchestrator:
             message = _sentence(checkpoint, gave_up)
             error = failure(checkpoint.call, message, code=gave_up.code, retryable=gave_up.retryable)
             raise self._fail(checkpoint, nothing, error) from gave_up
+        except BaseException:
+            self._payload.release(sent)  # nothing is recorded of it, so a resumed run does not count it either
+            raise
         outcome = self._outcome(checkpoint, answered, began)
         if outcome.error is not None and checkpoint.repair == MAX_REPAIRS:
             name = checkpoint.call.agent.name
@@ -177,8 +189,11 @@ class MultiAgentOrchestrator:
         output: Json = answer.text
         error = None
         if schema is not None:
+            parsed = parsed_size(answer.text)
+            self._payload.hold(parsed, f"the value that {checkpoint.call.agent.name!r} answered")
             reading = read_structured(answer.text, schema, truncated=answer.truncated)
-            error = reading.error
+            if (error := reading.error) is not None:
+                self._payload.release(parsed)
             output = answer.text if error is not None else reading.value
         return Outcome(
             output=output,

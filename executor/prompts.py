@@ -7,6 +7,8 @@ from functools import cached_property
 
 from executor.json_types import Json
 
+LONGEST_INDENTED = 1_000_000
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -30,5 +32,17 @@ def write_prompt(*, task: str, deliveries: Iterable[Delivery], instruction: str 
 
 
 def as_text(value: Json) -> str:
-    """A string as it is; anything else as indented JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    """A string as it is; anything else as JSON, indented unless that would be long.
+
+    Deep lists of short numbers would become a hundred times as long.
+    """
+    if isinstance(value, str):
+        return value
+    pieces: list[str] = []
+    left = LONGEST_INDENTED
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return "".join(pieces)

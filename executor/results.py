@@ -6,14 +6,16 @@ from typing import Literal
 from executor.json_types import Json, JsonObject
 from executor.usage import Usage
 
+PAYLOAD_EXCEEDED = "payload_exceeded"
+
 
 @dataclass(frozen=True)
 class ExecutionFailure:
     """Why an execution failed.
 
     `code` is stable (`provider_error`, `invalid_output`, `budget_exceeded`, `daily_budget_exceeded`, `timeout`,
-    `block_failed`, `internal_error`); `message` is a sentence that names the block; `agent` is a name; `cause` is what
-    the block said.
+    `payload_exceeded`, `block_failed`, `internal_error`); `message` is a sentence that names the block; `agent` is a
+    name; `cause` is what the block said. `block_id` is empty where no block is to blame.
     """
 
     code: str
@@ -21,6 +23,11 @@ class ExecutionFailure:
     block_id: str
     agent: str | None = None
     cause: str | None = None
+
+    @property
+    def ends_execution(self) -> bool:
+        """Whether nothing goes on after it, whatever the block's `on_error` says."""
+        return self.code == PAYLOAD_EXCEEDED
 
 
 @dataclass(frozen=True)

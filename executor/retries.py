@@ -11,6 +11,7 @@ from executor.errors import CeilingReached, JournalClosed, UnknownModel
 from executor.events import Delta, DeltaSink, Event, EventType
 from executor.journal import Journal
 from executor.json_types import JsonObject
+from executor.payload import Incoming, Payload, text_size
 from executor.providers.contract import (
     Model,
     ModelAnswer,
@@ -76,7 +77,14 @@ class Requests:
     """Sends what checkpoints ask for. `usage` adds up all that was sent, the failed requests included."""
 
     def __init__(
-        self, *, models: ModelProvider, journal: Journal, budget: Budget, clock: Clock, on_delta: DeltaSink | None
+        self,
+        *,
+        models: ModelProvider,
+        journal: Journal,
+        budget: Budget,
+        clock: Clock,
+        on_delta: DeltaSink | None,
+        payload: Payload,
     ) -> None:
         self.usage = Usage()
         self._models = models
@@ -84,12 +92,14 @@ class Requests:
         self._budget = budget
         self._clock = clock
         self._on_delta = on_delta
+        self._payload = payload
 
     async def send(self, checkpoint: Checkpoint, deadline: float | None) -> Answered:
         """Ask the agent's model, then its fallbacks, each as often as the settings allow.
 
-        The event of every request is durable before it goes out. Raises `GaveUp`, `CeilingReached`. A request that is
-        cancelled or meets the deadline keeps its whole reservation: what it used is not known.
+        The event of every request is durable before it goes out. Raises `GaveUp`, `CeilingReached`, `PayloadExceeded`.
+        A request that is cancelled, meets the deadline or is cut off keeps its whole reservation: what it used is not
+        known.
         """
         agent = checkpoint.call.agent
         primary = agent.model or self._models.default_model
@@ -161,12 +171,20 @@ class Requests:
         self.usage = self.usage.plus(Usage(calls=1))
         try:
             async with self._clock.timeout_at(series.deadline if deadline_first else limit):
-                return await model.complete(series.checkpoint.request, self._text_sink(series))
+                return await self._receive(series, model)
         except TimeoutError as error:
             if deadline_first:
                 raise _deadline_reached(series) from error
             message = f"{series.model} did not answer within {settings.timeout_seconds:g} s."
             raise ModelCallError(message, retryable=True, cause="timeout") from error
+
+    async def _receive(self, series: _Series, model: Model) -> ModelAnswer:
+        with self._payload.receiving(f"the answer of {series.checkpoint.call.agent.name!r}") as incoming:
+            answer = await model.complete(
+                series.checkpoint.request, self._text_sink(series, incoming), incoming.grow_to
+            )
+            incoming.come_to(text_size(answer.text))
+            return answer
 
     async def _settle_failure(self, series: _Series, reserved: Amount, error: ModelCallError) -> None:
         """Give back what is sure not to be charged: all but the call after a refusal, nothing once it may be."""
@@ -206,15 +224,17 @@ class Requests:
         key = series.checkpoint.key
         self._journal.append(Event(event_type, self._clock.now(), call.block_id, call.agent.name, key, payload))
 
-    def _text_sink(self, series: _Series) -> TextSink | None:
+    def _text_sink(self, series: _Series, incoming: Incoming) -> TextSink | None:
         on_delta = self._on_delta
         if on_delta is None:
             return None
-        call, key, offset = series.checkpoint.call, series.checkpoint.key, 0
+        call, key, offset, size = series.checkpoint.call, series.checkpoint.key, 0, 0
 
         def pass_on(text: str) -> None:
-            nonlocal offset
+            nonlocal offset, size
             series.streamed = True
+            size += text_size(text)
+            incoming.grow_to(size)
             on_delta(Delta(call.block_id, call.agent.name, key, offset, text))
             offset += len(text)
 

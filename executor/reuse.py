@@ -25,6 +25,7 @@ from executor.errors import CannotRerun
 from executor.events import REUSED, Event, EventType, RecordedEvent
 from executor.graph import Graph
 from executor.json_types import JsonObject
+from executor.results import PAYLOAD_EXCEEDED
 from executor.spec import Design
 from executor.usage import Usage
 
@@ -33,7 +34,9 @@ FAILED: Literal["failed"] = "failed"
 
 _OF_CALLS = ("agent.started", "agent.completed", "agent.failed", "agent.reusable")
 #: Ways in which a block fails that say nothing against the answers that it had by then.
-_NOT_OF_THE_ANSWERS = frozenset({"timeout", "budget_exceeded", "daily_budget_exceeded", "internal_error"})
+_NOT_OF_THE_ANSWERS = frozenset(
+    {"timeout", "budget_exceeded", "daily_budget_exceeded", "internal_error", PAYLOAD_EXCEEDED}
+)
 _LISTED = 10
 
 
@@ -233,7 +236,7 @@ class _Record:
     def is_settled(self, design: Design, place: int) -> bool:
         """Whether what comes after the block could go on: it went well, or its failure was one to go on after."""
         block = design.blocks[place]
-        has_failed = self.of(block.id).end == "block.failed"
+        has_failed = self.of(block.id).end == "block.failed" and self.of(block.id).code != PAYLOAD_EXCEEDED
         return self.went_well(design, place) or (has_failed and block.data.config.on_error != "fail")
 
 

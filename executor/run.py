@@ -21,6 +21,7 @@ from executor.journal import InMemoryJournal, Journal
 from executor.json_schema import validate_instance
 from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
+from executor.payload import Payload
 from executor.providers.accounts import accounts_from_environment
 from executor.providers.contract import ModelProvider
 from executor.providers.registry import ProviderRegistry
@@ -31,7 +32,7 @@ from executor.validation import validate_design
 EventSink = Callable[[RecordedEvent], None]
 
 #: The ceilings when none are given. Money has none: a model whose price is not known could then not run at all.
-DEFAULT_LIMITS = Limits(max_calls=1_000, max_tokens=2_000_000)
+DEFAULT_LIMITS = Limits(max_calls=1_000, max_tokens=2_000_000, max_payload_bytes=32 * 1024 * 1024)
 DEFAULT_DEADLINE_SECONDS = 900.0
 
 
@@ -60,6 +61,7 @@ async def run_design(
             models = registry = ProviderRegistry(accounts_from_environment(os.environ))
             connections.push_async_callback(registry.aclose)
         _check(design, input_data, models, limits)
+        payload = Payload(limits.max_payload_bytes)
         clock, kept = SystemClock(), InMemoryJournal() if journal is None else journal
         recording = kept if on_event is None else _Announced(kept, on_event)
         orchestrator = MultiAgentOrchestrator(
@@ -69,9 +71,10 @@ async def run_design(
             clock=clock,
             on_delta=on_delta,
             deadline=None if deadline_seconds is None else clock.monotonic() + deadline_seconds,
+            payload=payload,
         )
         await orchestrator.restore()
-        executor = DeploymentExecutor(orchestrator=orchestrator, journal=recording, clock=clock)
+        executor = DeploymentExecutor(orchestrator=orchestrator, journal=recording, clock=clock, payload=payload)
         result = await executor.execute_design(design, input_data)
         _record_end(result, recording, clock)
         await recording.flush()
@@ -121,6 +124,9 @@ class _Announced:
 
     def earlier_calls(self) -> Sequence[RecordedEvent]:
         return self._journal.earlier_calls()
+
+    def held_bytes(self) -> int:
+        return self._journal.held_bytes()
 
     def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
         return self._journal.event_of(event_type, block_id)

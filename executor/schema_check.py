@@ -33,6 +33,9 @@ _STEPS_OF_REFUSED = 10_000
 #: What a schema may ask for at least: items, properties, characters.
 MAX_LEAST = 10_000
 
+#: null, boolean, integer, number, string, array and object.
+_TYPES = 7
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -63,6 +66,8 @@ def check_schema(schema: Json, allowance: SchemaAllowance | None = None) -> list
     if allowance.places < 0:
         message = f"The schemas of a design may hold {MAX_PLACES_OF_DESIGN} schemas in all; this one is beyond that."
         return [Problem("", "too_large", message)]
+    if long_types := _find_long_types(places):
+        return long_types
     problems = list(islice(_find_problems(schema, places, allowance), MAX_PROBLEMS))
     return problems or _find_endless_reference(places)
 
@@ -78,6 +83,13 @@ def _find_oversize(schema: JsonObject) -> Problem | None:
     if len(json.dumps(schema)) > MAX_SCHEMA_BYTES:
         return Problem("", "too_large", f"A schema may be {MAX_SCHEMA_BYTES} bytes long at most.")
     return None
+
+
+def _find_long_types(places: SchemaPlaces) -> list[Problem]:
+    """Lists of types with more than there are, first of all: the validator keeps an error for each that is none."""
+    found = [place for place, schema in places if isinstance(types := schema.get("type"), list) and len(types) > _TYPES]
+    message = f"A list of types names each of the {_TYPES} types once at most."
+    return [Problem(places.pointer(place, "type"), "invalid_schema", message) for place in found[:MAX_PROBLEMS]]
 
 
 def _find_problems(schema: JsonObject, places: SchemaPlaces, allowance: SchemaAllowance) -> Iterator[Problem]:

@@ -65,6 +65,11 @@ def count_work() -> None:
     _known_sizes.set({})
 
 
+def work_left() -> int:
+    """What the latest validation in this context has left of `MAX_WORK`."""
+    return _work_left.get()[0]
+
+
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Any:
     """The pattern as a compiled RE2 expression over UTF-8 bytes. Raises `re2.error` when RE2 cannot run it."""

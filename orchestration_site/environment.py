@@ -105,6 +105,11 @@ class Environment(BaseSettings):
     max_concurrent_executions: int = Field(
         default=100, ge=1, le=1000, description="Executions that one worker process runs at once."
     )
+    worker_max_memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="Memory of a worker process in MB (resident), above which it ends what it runs and starts anew.",
+    )
     wait_seconds: int = Field(
         default=60, ge=0, le=300, description="How long a call of an endpoint waits for its result by default."
     )
@@ -119,6 +124,14 @@ class Environment(BaseSettings):
     )
     execution_max_cost_usd: Decimal | None = Field(
         default=None, ge=0, description="USD that one execution may cost at most, unless its deployment says."
+    )
+    execution_max_payload_bytes: int = Field(
+        default=33_554_432,
+        ge=1_024,
+        description="Bytes that one execution may hold (input, prompts, answers, outputs), unless its deployment says.",
+    )
+    execution_payload_ceiling_bytes: int = Field(
+        default=268_435_456, ge=1_024, description="The most of them that a deployment may be given."
     )
     lease_seconds: float = Field(
         default=30, gt=0, description="A worker that has not renewed an execution for that long has lost it."

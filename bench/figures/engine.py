@@ -9,11 +9,13 @@ from pydantic import SecretStr
 from bench.designs import critical_path_calls, thirty_blocks
 from bench.measurement import Measurement
 from executor.budget import Limits
+from executor.json_schema import validate_instance
 from executor.json_types import Json, JsonObject
 from executor.providers.accounts import Account
 from executor.providers.contract import Message, ModelRequest, Price
 from executor.providers.registry import ProviderRegistry
 from executor.run import run_design
+from executor.schema_check import check_schema
 from executor.spec import AgentSettings
 
 CHAIN = 1_000
@@ -38,7 +40,7 @@ async def _measure(provider_url: str) -> list[Measurement]:
     )
     models = ProviderRegistry([account], default_model="mock:mock")
     try:
-        return [*await _chain(models), await _fan_out(models), await _thirty_blocks(models)]
+        return [*await _chain(models), await _fan_out(models), await _thirty_blocks(models), _hostile_pattern()]
     finally:
         await models.aclose()
 
@@ -95,6 +97,21 @@ async def _thirty_blocks(models: ProviderRegistry) -> Measurement:
     return Measurement(
         "30 blocks of six patterns, of the critical path", seconds / ideal, "times", 1.1, details=details
     )
+
+
+def _hostile_pattern() -> Measurement:
+    """A backtracking engine would not end in this universe."""
+    schema: JsonObject = {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(a+)+$"}}}
+    value: JsonObject = {"text": "a" * 50_000 + "!"}
+    took: list[float] = []
+    for number in range(ROUNDS):
+        fresh = schema | {"title": f"Schema {number}"}  # one that no round before has compiled
+        began = time.perf_counter()
+        found = [*check_schema(fresh), *validate_instance(fresh, value)]
+        took.append(time.perf_counter() - began)
+        if [problem.code for problem in found] != ["pattern"]:
+            raise RuntimeError(f"The pattern was not held against the value: {found}")
+    return Measurement("a schema with ^(a+)+$, and 50,000 letters held against it", max(took) * 1000, "ms", 50)
 
 
 async def _run(models: ProviderRegistry, document: JsonObject) -> float:

@@ -20,6 +20,8 @@ from deployments.scheduling.words import words_of
 from rest.serializers import StrictSerializer
 
 MAX_INTEGER = 2_147_483_647
+#: Less holds no prompt and its answer.
+MIN_PAYLOAD_BYTES = 1_024
 MAX_RERUNS = 100
 
 
@@ -146,6 +148,14 @@ class LimitsSerializer(RateLimits):
     max_tokens = serializers.IntegerField(allow_null=True, default=None, min_value=1, max_value=10**15)
     max_cost_usd = serializers.DecimalField(
         allow_null=True, default=None, min_value=0, max_digits=12, decimal_places=6, normalize_output=True
+    )
+    max_payload_bytes = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=MIN_PAYLOAD_BYTES,
+        max_value=10**12,
+        help_text="Bytes that one execution may hold: its input, prompts, answers and outputs together. The site's"
+        " operator sets how many they may be at most.",
     )
 
 

@@ -77,6 +77,9 @@ class DatabaseJournal:
     def earlier_calls(self) -> Sequence[RecordedEvent]:
         return self._past.earlier_calls
 
+    def held_bytes(self) -> int:
+        return self._past.held_bytes
+
     def event_of(self, event_type: EventType, block_id: str | None = None) -> RecordedEvent | None:
         return self._past.event_of(event_type, block_id)
 

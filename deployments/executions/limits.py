@@ -16,7 +16,9 @@ BudgetKind = Literal["deployment", "key"]
 
 @dataclass(frozen=True)
 class ExecutionLimits:
-    """Seconds, model requests, tokens and USD that one execution may take; `max_cost_usd` None is no ceiling.
+    """Seconds, model requests, tokens and USD that one execution may take, and the bytes that it may hold.
+
+    `max_cost_usd` None is no ceiling.
 
     `daily` says whose daily budgets it counts against, besides: its deployment's, its key's.
     """
@@ -25,6 +27,7 @@ class ExecutionLimits:
     max_calls: int
     max_tokens: int
     max_cost_usd: Decimal | None
+    max_payload_bytes: int
     daily: tuple[BudgetKind, ...] = ()
 
     @classmethod
@@ -39,6 +42,7 @@ class ExecutionLimits:
             max_calls=own.max_calls or site.execution_max_calls,
             max_tokens=own.max_tokens or site.execution_max_tokens,
             max_cost_usd=own.max_cost_usd if own.max_cost_usd is not None else site.execution_max_cost_usd,
+            max_payload_bytes=_payload_bytes(own.max_payload_bytes),
             daily=tuple(daily),
         )
 
@@ -50,6 +54,8 @@ class ExecutionLimits:
             max_calls=int(str(data["max_calls"])),
             max_tokens=int(str(data["max_tokens"])),
             max_cost_usd=None if cost is None else Decimal(str(cost)),
+            # What was accepted before there was this limit keeps the site's.
+            max_payload_bytes=_payload_bytes(cast(int | None, data.get("max_payload_bytes"))),
             daily=tuple(cast(list[BudgetKind], data.get("daily") or [])),
         )
 
@@ -60,8 +66,20 @@ class ExecutionLimits:
             "max_calls": self.max_calls,
             "max_tokens": self.max_tokens,
             "max_cost_usd": None if cost is None else str(cost),
+            "max_payload_bytes": self.max_payload_bytes,
         }
         return limits | {"daily": list(self.daily)} if self.daily else limits
 
     def budget(self) -> Limits:
-        return Limits(max_calls=self.max_calls, max_tokens=self.max_tokens, max_cost=self.max_cost_usd)
+        return Limits(
+            max_calls=self.max_calls,
+            max_tokens=self.max_tokens,
+            max_cost=self.max_cost_usd,
+            max_payload_bytes=self.max_payload_bytes,
+        )
+
+
+def _payload_bytes(wanted: int | None) -> int:
+    """What is asked for, else the site's default; never more than the site allows at all."""
+    site = settings.ENVIRONMENT
+    return min(wanted or site.execution_max_payload_bytes, site.execution_payload_ceiling_bytes)

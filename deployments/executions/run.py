@@ -26,6 +26,7 @@ from executor.errors import JournalClosed
 from executor.events import Event, EventType, RecordedEvent
 from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
+from executor.payload import Payload
 from executor.providers.contract import ModelProvider
 from executor.spec import Design
 from rest.outages import DATABASE_OUTAGES
@@ -116,7 +117,8 @@ class ExecutionRun:
             writer=writer,
             on_result=None if self._deltas is None else self._deltas.finish,
         )
-        own = ExecutionBudget(self._limits.budget())
+        limits = self._limits.budget()
+        own, payload = ExecutionBudget(limits), Payload(limits.max_payload_bytes)
         self._daily = DailyBudget(row, attempt=self.fence.attempt) if self._limits.daily else None
         self._orchestrator = MultiAgentOrchestrator(
             models=loaded.models,
@@ -125,8 +127,11 @@ class ExecutionRun:
             clock=clock,
             on_delta=self._deltas,
             deadline=clock.monotonic() + self._seconds_left(),
+            payload=payload,
         )
-        self._executor = DeploymentExecutor(orchestrator=self._orchestrator, journal=self._journal, clock=clock)
+        self._executor = DeploymentExecutor(
+            orchestrator=self._orchestrator, journal=self._journal, clock=clock, payload=payload
+        )
 
     async def run(self) -> None:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
@@ -223,7 +228,7 @@ class ExecutionRun:
         if result.failure is None:
             return self._end("completed", {}, result_data=result.result_data())
         failure = result.failure
-        return self._fail(failure.code, failure.message, failure.block_id, failure.agent, failure.cause)
+        return self._fail(failure.code, failure.message, failure.block_id or None, failure.agent, failure.cause)
 
     def _fail(
         self, code: str, message: str, block_id: str | None = None, agent: str | None = None, cause: str | None = None

@@ -22,6 +22,7 @@ from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.publisher import publisher
 from deployments.executions.retention import forget_old
+from deployments.executions.retirement import resident_bytes, retirement
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
@@ -43,6 +44,7 @@ SEAL_SECONDS = 600.0
 #: How often it is looked for what is too old to be kept.
 FORGET_SECONDS = 3_600
 MAX_PUT_OFF = 1_000
+MEGABYTE = 1_000_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
 UNREADABLE_TRIES = 5
 REMEMBERED_UNREADABLE = 1_000
@@ -61,6 +63,7 @@ class Worker:
         #: Executions whose designs this worker's code cannot read, and how often it has tried.
         self._unreadable: OrderedDict[UUID, int] = OrderedDict()
         self._is_draining = False
+        self._has_ended_one = False
         self._idle = asyncio.Event()
         # A worker that starts just as the database comes back takes itself for one that was never cut off, and reaps at
         # once. What it takes from workers that are alive is made again, and counts as one loss.
@@ -110,6 +113,7 @@ class Worker:
             await run.run()
         finally:
             del self._runs[execution_id]
+            self._has_ended_one = True
             if not self._runs:
                 self._idle.set()
 
@@ -201,6 +205,7 @@ class Worker:
         """Find what was lost or is due. Every worker does it, and it needs neither beat nor the broker."""
         while True:
             await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
+            self._retire_when_outgrown()
             capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
             await _attempt(self._reap(), "Lost executions could not be looked for")
             await _attempt(in_database_thread(settle_ended), "Daily budgets could not be settled")
@@ -209,6 +214,25 @@ class Worker:
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
                 await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
                 await _attempt(self._forget_old(), "What is too old could not be deleted")
+
+    def _retire_when_outgrown(self) -> None:
+        """Make way for a fresh process above the bound of memory. All executions share it: none is to blame alone.
+
+        Not before one has ended here: where the bound is less than what an idle worker takes, they go on all the same.
+        """
+        allowed = settings.ENVIRONMENT.worker_max_memory_mb
+        if allowed is None or self._is_draining or not self._has_ended_one:
+            return
+        held = resident_bytes() // MEGABYTE
+        if held > allowed:
+            self._is_draining = True
+            log.warning(
+                "This process holds %d MB, and WORKER_MAX_MEMORY_MB allows %d: it takes no more executions, ends what"
+                " it runs, and a fresh one takes its place.",
+                held,
+                allowed,
+            )
+            retirement.begin()
 
     async def _seal_audit(self) -> None:
         if time.monotonic() >= self._seals_at:
@@ -311,5 +335,6 @@ def drain_worker(grace_seconds: float) -> None:
 
 def give_back_executions() -> None:
     """Give back what this process's worker runs, if it has one, without waiting for the drain's grace."""
+    retirement.note_stop()
     if _worker is not None:
         _worker.give_back()

@@ -62,6 +62,7 @@ class Deployment(TeamOwned):
     max_calls = models.PositiveIntegerField(null=True, blank=True)
     max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    max_payload_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     #: Of all executions of a day (UTC) together; null means no budget.
     daily_max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     daily_max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)

@@ -33,6 +33,12 @@ LIMITS: Final = (
     ("max_tokens", "Tokens of an execution", "Of all its calls together.", "1"),
     ("max_cost_usd", "Cost of an execution, in USD", "As far as prices are known.", "any"),
     (
+        "max_payload_bytes",
+        "Bytes of an execution",
+        "Of its input, prompts and answers together. One that comes to more fails.",
+        "1",
+    ),
+    (
         "rate_count",
         "Rate: calls",
         "More are refused (429). What a schedule runs does not count.",

@@ -108,6 +108,7 @@ class TestDeploying:
             "max_calls",
             "max_tokens",
             "max_cost_usd",
+            "max_payload_bytes",
         ]
 
     def test_a_design_that_does_not_validate_is_a_422_with_its_problems(self, api: SiteApi) -> None:

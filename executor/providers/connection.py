@@ -3,17 +3,19 @@
 from typing import Protocol
 
 from executor.providers.accounts import Account
-from executor.providers.contract import ModelAnswer, ModelRequest, TextSink
+from executor.providers.contract import ModelAnswer, ModelRequest, SizeSink, TextSink
 
 
 class Connection(Protocol):
     """Sends requests for one account on one event loop."""
 
-    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def ask(
+        self, model: str, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         """Ask once, streamed to `on_text` where that is given.
 
         Raises `ModelCallError`, with nothing chained to it that holds the key. A cancelled task closes the connection.
-        What `on_text` raises goes through as it is.
+        What `on_text` and `on_size` raise goes through as it is.
         """
 
     async def aclose(self) -> None:

@@ -9,6 +9,8 @@ from executor.json_types import JsonObject
 from executor.spec import AgentSettings
 
 TextSink = Callable[[str], None]
+#: Told how many bytes of an answer are held so far, while it comes. What it raises ends the call.
+SizeSink = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,13 @@ class Model(Protocol):
     def name(self) -> str:
         """`account:model`, as designs write it."""
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         """Ask once, without retries. With `on_text` the answer is streamed to it piece by piece as it comes.
 
-        Raises `ModelCallError`. A cancelled task closes the connection.
+        Raises `ModelCallError`, and what the sinks raise. A cancelled task closes the connection, and so does a sink
+        that raises.
         """
 
 

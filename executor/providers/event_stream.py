@@ -20,6 +20,11 @@ class EventStream:
         self._waiting = 0
         self._begun = False
 
+    @property
+    def waiting(self) -> int:
+        """The bytes that are held because their event is not complete."""
+        return self._waiting
+
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that these bytes complete. Raises `EventTooLong`."""
         if not self._begun:

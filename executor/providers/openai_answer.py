@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from executor.json_types import JsonObject
+from executor.payload import text_size
 from executor.providers.accounts import Account
 from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest
 from executor.providers.failures import (
@@ -42,6 +43,8 @@ class Answer:
     account: Account
     model: str
     finish_reason: str | None = None
+    #: The bytes of what it says so far.
+    size: int = 0
     _pieces: list[str] = field(default_factory=list)
     _refusals: list[str] = field(default_factory=list)
     _usage: JsonObject = field(default_factory=dict)
@@ -102,11 +105,13 @@ class Answer:
             self._fail(f"no {name}")
         if isinstance(refusal := message.get("refusal"), str) and refusal:
             self._refusals.append(refusal)
+            self.size += text_size(refusal)
         text = self._text_of(message.get("content"))
         self._length += len(text)
         if self._length > LONGEST_TEXT:
             self._fail("far too long")
         self._pieces.append(text)
+        self.size += text_size(text)
         return text
 
     def _text_of(self, content: object) -> str:

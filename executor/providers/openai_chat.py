@@ -16,7 +16,7 @@ from yarl import URL
 from executor.egress import EgressRefused, refused_redirect
 from executor.egress_aiohttp import checked_session, parse_url
 from executor.providers.accounts import Account
-from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, TextSink
+from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, SizeSink, TextSink
 from executor.providers.event_stream import EventStream
 from executor.providers.failures import (
     broken_off,
@@ -31,7 +31,7 @@ from executor.providers.failures import (
 from executor.providers.openai_answer import Answer
 from executor.providers.openai_request import write_body
 from executor.providers.turns import Turns
-from executor.providers.watched_sink import WatchedSink
+from executor.providers.watched_sinks import WatchedSinks
 
 ENDPOINT = "/chat/completions"
 DONE = b"[DONE]"
@@ -43,6 +43,8 @@ LONGEST_STREAM = 256 * 1024 * 1024
 LARGE_BODY = 1024 * 1024
 # A server that has said [DONE] has nothing more to say; its connection is kept if it ends the body soon.
 END_SECONDS = 0.5
+#: For bodies of errors, of which little is read and nothing kept.
+UNWATCHED = WatchedSinks(None, None)
 
 
 def connect(account: Account) -> "ChatConnection":
@@ -75,13 +77,15 @@ class ChatConnection:
     def __repr__(self) -> str:
         return f"ChatConnection({self._account!r})"
 
-    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def ask(
+        self, model: str, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         """Ask once. Raises `ModelCallError`, with nothing chained to it: aiohttp's errors may hold the key."""
-        sink = None if on_text is None else WatchedSink(on_text)
+        sinks = WatchedSinks(on_text, on_size)
         try:
-            return await self._ask(model, request, sink)
+            return await self._ask(model, request, sinks)
         except Exception as error:
-            if sink is not None and sink.failure is error:
+            if sinks.failure is error:
                 raise
             failure = self._describe(error)
         raise failure
@@ -91,9 +95,9 @@ class ChatConnection:
         if opened is not None:
             await opened.aclose()
 
-    async def _ask(self, model: str, request: ModelRequest, sink: WatchedSink | None) -> ModelAnswer:
+    async def _ask(self, model: str, request: ModelRequest, sinks: WatchedSinks) -> ModelAnswer:
         await self._turns.take()
-        body = write_body(model, request, host=self._host, streamed=sink is not None)
+        body = write_body(model, request, host=self._host, streamed=sinks.streams)
         session = self._session or await self._open()
         data = body if len(body) < LARGE_BODY else io.BytesIO(body)
         response = await session.post(self._url, data=data, allow_redirects=False)
@@ -101,19 +105,17 @@ class ChatConnection:
             if response.status >= 300:
                 raise await self._refused(model, response)
             answer = Answer(self._account, model)
-            if sink is None:
-                answer.take_whole(await _read(response, LONGEST_ANSWER))
-            elif response.content_type == "application/json":
-                # The server does not stream and says so.
-                sink.take(answer.take_whole(await _read(response, LONGEST_ANSWER)))
+            if not sinks.streams or response.content_type == "application/json":
+                # Where it was to be streamed, the server does not stream and says so.
+                sinks.take(answer.take_whole(await _read(response, LONGEST_ANSWER, sinks)))
             else:
-                await self._follow(response, answer, sink)
+                await self._follow(response, answer, sinks)
             return answer.finish(request)
         finally:
             # Back to the pool if it was read to its end; closed if not, by a cancellation for instance.
             response.release()
 
-    async def _follow(self, response: aiohttp.ClientResponse, answer: Answer, sink: WatchedSink) -> None:
+    async def _follow(self, response: aiohttp.ClientResponse, answer: Answer, sinks: WatchedSinks) -> None:
         """Read the stream, handing text on as it comes. It is complete with [DONE], or with a finish reason alone."""
         events = EventStream()
         size = 0
@@ -122,12 +124,13 @@ class ChatConnection:
                 size += len(chunk)
                 if size > LONGEST_STREAM:
                     raise _BodyRefused("far too long")
-                if _take(events.feed(chunk), answer, sink):
+                if _take(events.feed(chunk), answer, sinks):
                     return await _read_end(response)
+                sinks.hold(answer.size + events.waiting)
         except aiohttp.ClientPayloadError:
             if answer.finish_reason is None:
                 raise
-        if not _take(events.end(), answer, sink) and answer.finish_reason is None:
+        if not _take(events.end(), answer, sinks) and answer.finish_reason is None:
             raise broken_off(self._account)
         return None
 
@@ -136,7 +139,7 @@ class ChatConnection:
         if response.status < 400:
             return refused_redirect(self._host, response.status)
         try:
-            body = json.loads(await _read(response, LONGEST_ERROR))
+            body = json.loads(await _read(response, LONGEST_ERROR, UNWATCHED))
         except (aiohttp.ClientError, ValueError, RecursionError):
             body = None
         return http_failure(self._account, model, response.status, body, read_retry_after(response.headers))
@@ -172,17 +175,17 @@ class ChatConnection:
         return not_as_promised(self._account, str(error) if isinstance(error, _BodyRefused) else type(error).__name__)
 
 
-def _take(events: list[bytes], answer: Answer, sink: WatchedSink) -> bool:
+def _take(events: list[bytes], answer: Answer, sinks: WatchedSinks) -> bool:
     """Whether these events end the answer."""
     for data in events:
         if data.strip() == DONE:
             return True
         if text := answer.take_chunk(data):
-            sink.take(text)
+            sinks.take(text)
     return False
 
 
-async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
+async def _read(response: aiohttp.ClientResponse, longest: int, sinks: WatchedSinks) -> bytes:
     """The whole body, unless it is longer, or compressed although that was not asked for."""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _BodyRefused("compressed")
@@ -192,6 +195,7 @@ async def _read(response: aiohttp.ClientResponse, longest: int) -> bytes:
         left -= len(chunk)
         if left < 0:
             raise _BodyRefused("far too long")
+        sinks.hold(longest - left)
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

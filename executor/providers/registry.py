@@ -11,7 +11,7 @@ from executor.clock import Clock
 from executor.errors import ExecutorError, UnknownModel
 from executor.providers.accounts import ACCOUNT_KINDS, Account
 from executor.providers.connection import Connection, KindModule
-from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
+from executor.providers.contract import Model, ModelAnswer, ModelCallError, ModelRequest, Price, SizeSink, TextSink
 from executor.providers.failures import egress_refused
 from executor.providers.gate import AccountGate
 from executor.providers.offline.model import OfflineModel
@@ -102,7 +102,9 @@ class _RemoteModel:
     def name(self) -> str:
         return self._name
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         try:
             gated = await self._line.connection()
         except ExecutorError as error:
@@ -110,7 +112,7 @@ class _RemoteModel:
             raise egress_refused(message) from error
         async with gated.gate.admission():
             try:
-                return await gated.connection.ask(self._model, request, on_text)
+                return await gated.connection.ask(self._model, request, on_text, on_size)
             except ModelCallError as error:
                 if error.status == 429 and error.retryable:
                     gated.gate.pause(error.retry_after)

@@ -19,15 +19,17 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
+from executor.egress_httpx import watching_bodies
 from executor.json_types import JsonObject
+from executor.payload import size_of
 from executor.providers.accounts import Account
-from executor.providers.contract import ModelAnswer, ModelRequest, TextSink
+from executor.providers.contract import ModelAnswer, ModelRequest, SizeSink, TextSink
 from executor.providers.failures import declined, said_nothing
 from executor.providers.schema_prompt import with_schema_in_prompt
 from executor.providers.sdk_failures import describe_failure
 from executor.providers.text import clean_json_text, clean_text
 from executor.providers.token_counts import usage_of
-from executor.providers.watched_sink import WatchedSink
+from executor.providers.watched_sinks import WatchedSinks
 from executor.spec import AgentSettings
 
 StructuredMode = Literal["native", "tool"]
@@ -47,15 +49,19 @@ class SdkConnection:
     close_sdk: Callable[[], Awaitable[None]] | None = None
     _models: dict[str, WireModel[Any]] = field(default_factory=dict)
 
-    async def ask(self, model: str, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def ask(
+        self, model: str, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         """Ask once. Raises `ModelCallError`, with nothing chained to it: the SDKs' errors hold the key."""
-        sink = None if on_text is None else WatchedSink(on_text)
+        sinks = WatchedSinks(on_text, on_size)
+        failure: Exception
         try:
-            return await self._ask(model, request, sink)
+            async with watching_bodies(sinks.hold):
+                return await self._ask(model, request, sinks)
         except Exception as error:
-            if sink is not None and sink.failure is error:
+            if sinks.failure is error:
                 raise
-            failure = describe_failure(error, self.account, model)
+            failure = sinks.failure or describe_failure(error, self.account, model)
         raise failure
 
     async def aclose(self) -> None:
@@ -63,25 +69,25 @@ class SdkConnection:
             await self.close_sdk()
         await self.http_client.aclose()
 
-    async def _ask(self, model: str, request: ModelRequest, sink: WatchedSink | None) -> ModelAnswer:
+    async def _ask(self, model: str, request: ModelRequest, sinks: WatchedSinks) -> ModelAnswer:
         wire_model = self._models.get(model)
         if wire_model is None:
             wire_model = self._models[model] = self.build_model(model)
         parameters = _parameters(request.output_schema, wire_model, self.structured)
         if parameters is not None:
             try:
-                return await _send(wire_model, request, parameters, sink)
+                return await _send(wire_model, request, parameters, sinks)
             except UserError:
                 # The provider's dialect of JSON Schema cannot say this schema; nothing has been sent yet.
                 pass
-        return await _send(wire_model, with_schema_in_prompt(request), TEXT_ONLY, sink)
+        return await _send(wire_model, with_schema_in_prompt(request), TEXT_ONLY, sinks)
 
 
 async def _send(
-    model: WireModel[Any], request: ModelRequest, parameters: ModelRequestParameters, sink: WatchedSink | None
+    model: WireModel[Any], request: ModelRequest, parameters: ModelRequestParameters, sinks: WatchedSinks
 ) -> ModelAnswer:
     messages, settings = _wire_messages(request), _wire_settings(request.settings)
-    if sink is None:
+    if not sinks.streams:
         response = await model_request(
             model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
         )
@@ -89,21 +95,28 @@ async def _send(
         async with model_request_stream(
             model, messages, model_settings=settings, model_request_parameters=parameters, instrument=False
         ) as stream:
-            await _pass_on(stream, sink)
+            await _pass_on(stream, sinks)
             response = stream.get()
     return _answer(request, response)
 
 
-async def _pass_on(stream: AsyncIterable[wire.ModelResponseStreamEvent], sink: WatchedSink) -> None:
+async def _pass_on(stream: AsyncIterable[wire.ModelResponseStreamEvent], sinks: WatchedSinks) -> None:
+    held = 0
     async for event in stream:
         if isinstance(event, wire.PartStartEvent):
-            piece = _text_of(event.part)
+            piece, held = _text_of(event.part), held + _size_of(event.part)
         elif isinstance(event, wire.PartDeltaEvent):
-            piece = _text_of_delta(event.delta)
+            piece, held = _text_of_delta(event.delta), held + _size_of(event.delta)
         else:
             continue
+        sinks.hold(held)
         if piece:
-            sink.take(piece)
+            sinks.take(piece)
+
+
+def _size_of(part: wire.ModelResponsePart | wire.ModelResponsePartDelta) -> int:
+    """What is kept of it until the answer is complete: what a model thinks, too."""
+    return sum(size_of(value) for value in vars(part).values() if isinstance(value, str | dict))
 
 
 def _text_of(part: wire.ModelResponsePart) -> str:

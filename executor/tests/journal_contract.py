@@ -21,7 +21,7 @@ from executor.events import RESULT_TYPES, REUSED, Event, EventType, RecordedEven
 from executor.journal import Journal
 from executor.json_types import Json, JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
-from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, Price, TextSink
+from executor.providers.contract import ModelAnswer, ModelCallError, ModelRequest, Price, SizeSink, TextSink
 from executor.tests.models import PRICE, USAGE, busy, refused
 from executor.tests.orchestration import make_call
 from executor.usage import Usage
@@ -175,6 +175,21 @@ class JournalContract:
         second.append(make_event("agent.completed", "b1/offered", {"output": 1, **mark}))
         assert second.result_of("b1/offered") is not None
 
+    async def test_what_earlier_attempts_recorded_is_held_and_what_this_one_records_it_counts_itself(
+        self, journals: JournalFactory
+    ) -> None:
+        first = await journals.open([])
+        for key in ("b1/done", "b1/lost"):
+            first.append(make_event("agent.started", key, {"prompt": "asked", "system_prompt": "ab"}))
+        first.append(
+            make_event("agent.completed", "b1/done", {"prompt": "asked", "output": {"a": 1}, "text": "answer"})
+        )
+        first.append(make_event("block.completed", payload={"output": "result"}))
+        await first.flush()
+        assert first.held_bytes() == 0
+        second = await journals.open(await journals.durable(first))
+        assert second.held_bytes() == len("ab" + "asked" + "answer" + "result")
+
     async def test_parallel_branches_may_flush_at_once(self, journals: JournalFactory) -> None:
         journal = await journals.open([])
         before = await journals.durable(journal)
@@ -311,7 +326,9 @@ class ExampleModel:
     name: str
     models: ExampleModels
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         answer = await self.models.answer(self.name, request.messages[-1].text)
         if isinstance(answer, ModelCallError):
             raise answer

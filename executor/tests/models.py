@@ -7,7 +7,16 @@ from decimal import Decimal
 
 from executor.clock import Clock
 from executor.errors import UnknownModel
-from executor.providers.contract import Message, ModelAnswer, ModelCallError, ModelRequest, Price, TextSink, TokenUsage
+from executor.providers.contract import (
+    Message,
+    ModelAnswer,
+    ModelCallError,
+    ModelRequest,
+    Price,
+    SizeSink,
+    TextSink,
+    TokenUsage,
+)
 
 PRICE = Price(input_per_million=Decimal(3), output_per_million=Decimal(15))
 USAGE = TokenUsage(input_tokens=100, output_tokens=20)
@@ -94,7 +103,9 @@ class ScriptedModel:
     name: str
     provider: ScriptedModels
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         reply = self.provider.reply_to(self.name, request)
         await asyncio.sleep(0)
         if isinstance(reply, Exception):

@@ -15,7 +15,8 @@ from executor.events import Event, EventType, RecordedEvent
 from executor.journal import InMemoryJournal
 from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
-from executor.providers.contract import ModelAnswer, ModelRequest, Price, TextSink, TokenUsage
+from executor.payload import Payload
+from executor.providers.contract import ModelAnswer, ModelRequest, Price, SizeSink, TextSink, TokenUsage
 from executor.results import ExecutionResult
 from executor.reuse import Reuse, select_reuse
 from executor.spec import Agent, Design, Role
@@ -80,7 +81,9 @@ class Model:
     name: str
     models: Models
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         return await self.models.answer(self.name, request)
 
 
@@ -114,14 +117,19 @@ class Execution:
         self.input_data: JsonObject = {"q": "why"} if input_data is None else input_data
         self.models = Models(**models)
         self.journal = TellingJournal(recorded, self.models)
-        self.budget = ExecutionBudget(limits or Limits())
+        limits = limits or Limits()
+        self.budget, self.payload = ExecutionBudget(limits), Payload(limits.max_payload_bytes)
         self.result: ExecutionResult | None = run_in_virtual_time(self._execute(seconds))
 
     async def _execute(self, seconds: float | None) -> ExecutionResult | None:
         clock = LoopClock()
-        orchestrator = MultiAgentOrchestrator(models=self.models, journal=self.journal, budget=self.budget, clock=clock)
+        orchestrator = MultiAgentOrchestrator(
+            models=self.models, journal=self.journal, budget=self.budget, clock=clock, payload=self.payload
+        )
         await orchestrator.restore()
-        executor = DeploymentExecutor(orchestrator=orchestrator, journal=self.journal, clock=clock)
+        executor = DeploymentExecutor(
+            orchestrator=orchestrator, journal=self.journal, clock=clock, payload=self.payload
+        )
         try:
             async with asyncio.timeout(seconds):
                 result = await executor.execute_design(self.design, self.input_data)

@@ -15,7 +15,7 @@ from executor.schema_check import (
     check_schema,
 )
 from executor.schema_places import SchemaPlaces
-from executor.schema_validator import LONGEST_SHOWN, compile_pattern
+from executor.schema_validator import LONGEST_SHOWN, MAX_WORK, compile_pattern, work_left
 from executor.tests.builders import make_agent, make_block, make_design
 from executor.tests.test_validation import found as problems_of
 
@@ -69,6 +69,60 @@ def test_a_place_too_long_to_name_is_named_by_what_is_above_it() -> None:
     }
     [problem] = validate_instance({"additionalProperties": {"type": "string"}}, {"x" * 100_000: 1})
     assert problem.pointer == ""
+
+
+def test_a_long_list_of_types_is_refused_without_an_error_for_each() -> None:
+    """Within the bytes of a schema; the validator would take 60 MB and most of a second for what it says of them."""
+    tracemalloc.start()
+    try:
+        assert refused({"items": {"type": ["strin"] * 20_000}}) == [("/items/type", "invalid_schema")]
+        assert tracemalloc.get_traced_memory()[1] < 10 * MEGABYTE
+    finally:
+        tracemalloc.stop()
+    every = ["null", "boolean", "integer", "number", "string", "array", "object"]
+    assert refused({"type": every}) == []
+    assert refused({"type": [*every, "null"]}) == [("/type", "invalid_schema")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"properties": {f"p{number}": {} for number in range(10_000)}}, [("", "too_large")]),
+        ({"enum": [f"value {number}" for number in range(20_000)]}, [("", "too_large")]),
+        ({"enum": list(range(5_000))}, []),
+        ({"patternProperties": {f"^(a+)+{number}$": True for number in range(1_000)}}, []),
+        (
+            {"$ref": "#/$defs/a0", "$defs": {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(2_000)}},
+            [("/$defs/a1999/$ref", "unknown_reference")],
+        ),
+    ],
+    ids=["10,000 properties", "an enum beyond the bytes", "an enum within them", "1,000 patterns", "2,000 $refs deep"],
+)
+def test_what_is_very_large_takes_little_and_is_refused_in_words_or_used(
+    schema: Any, expected: list[tuple[str, str]]
+) -> None:
+    tracemalloc.start()
+    try:
+        assert refused(schema) == expected
+        if not expected:
+            validate_instance(schema, "a" * 10_000)
+            validate_instance(schema, {"a" * 10_000: 1})
+        assert tracemalloc.get_traced_memory()[1] < 20 * MEGABYTE
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pattern_that_nests_repetitions_takes_steps_in_proportion_to_the_text() -> None:
+    """With a backtracking engine each further character doubles them."""
+    costs = [_work_of({"pattern": "^(a+)+$"}, "a" * length + "!") for length in (25_000, 50_000, 100_000)]
+    assert costs[1] - costs[0] <= costs[2] - costs[1] <= 2 * (costs[1] - costs[0]) + 10
+    assert costs[2] < 100_000
+
+
+def _work_of(schema: Any, value: Any) -> int:
+    """What the validation has used of what it may."""
+    validate_instance(schema, value)
+    return MAX_WORK - work_left()
 
 
 def test_at_most_a_hundred_reasons_are_given() -> None:

@@ -36,6 +36,7 @@ export interface Limits {
   max_calls: number | null;
   max_tokens: number | null;
   max_cost_usd: string | null;
+  max_payload_bytes: number | null;
   daily_max_tokens: number | null;
   daily_max_cost_usd: string | null;
 }

@@ -27,6 +27,7 @@ from orchestration_site.proving.servers import (
     find_redis,
     run_postgres,
 )
+from orchestration_site.tests.advisories import advisories_of_npm, advisories_of_python
 from orchestration_site.tests.browser import find_chromium
 
 Command = tuple[str, ...]
@@ -127,12 +128,26 @@ APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
 #: Tests of the source and the documents, which need no database: they run once, in the static lane.
 RULES = tuple(
     f"orchestration_site/tests/test_{name}.py"
-    for name in ("rules", "documents", "original_map", "guarantees", "security_document", "install", "build_pages")
+    for name in (
+        "rules",
+        "documents",
+        "original_map",
+        "guarantees",
+        "security_document",
+        "install",
+        "build_pages",
+        "advisories",
+    )
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 #: What touches no database runs once.
 ON_SQLITE = "not distributed and not durability and not browser"
 ON_POSTGRES = "not embedded and not either_database and not durability and not browser and not without_database"
+#: Of what is locked, just as it is locked. `--strict`: a package that cannot be looked up is no package without faults.
+PIP_AUDIT = run_tool(
+    *("pip-audit", "--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off"),
+    *("-r", "requirements-dev.txt", "-r", "requirements-node.txt"),
+)
 NO_RULES = tuple(f"--ignore={path}" for path in RULES)
 
 LANES = (
@@ -174,6 +189,13 @@ LANES = (
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
     Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
+    Lane("advisories-python", 60, (PIP_AUDIT,), servers=advisories_of_python),
+    Lane(
+        "advisories-npm",
+        30,
+        (("npm", "--prefix", "frontend", "audit", "--package-lock-only"),),
+        servers=advisories_of_npm,
+    ),
 )
 
 

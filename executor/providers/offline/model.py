@@ -7,7 +7,7 @@ fields, always the same for the same prompt, so that a design can be tried and s
 import asyncio
 import json
 
-from executor.providers.contract import ModelAnswer, ModelRequest, TextSink, TokenUsage
+from executor.providers.contract import ModelAnswer, ModelRequest, SizeSink, TextSink, TokenUsage
 from executor.providers.offline.json_answer import Composer
 from executor.providers.offline.prompt import read_prompt
 from executor.providers.offline.prose import write_text
@@ -27,13 +27,17 @@ class OfflineModel:
     def name(self) -> str:
         return self._name
 
-    async def complete(self, request: ModelRequest, on_text: TextSink | None = None) -> ModelAnswer:
+    async def complete(
+        self, request: ModelRequest, on_text: TextSink | None = None, on_size: SizeSink | None = None
+    ) -> ModelAnswer:
         brief = read_prompt(request)
         if request.output_schema is None:
             text = write_text(brief)
         else:
             text = json.dumps(Composer(brief, request.output_schema).compose(), ensure_ascii=False)
         text, truncated = _cut(clean_text(text), request.settings.max_output_tokens)
+        if on_size is not None:
+            on_size(len(text.encode()))
         if on_text is not None:
             for start in range(0, len(text), PIECE):
                 on_text(text[start : start + PIECE])

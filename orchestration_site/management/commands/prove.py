@@ -28,6 +28,7 @@ TAKEN_OVER = (
     "execution_deadline_seconds",
     "execution_max_calls",
     "execution_max_tokens",
+    "execution_max_payload_bytes",
     "lease_seconds",
     "heartbeat_seconds",
     "sweep_seconds",

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.urls import get_resolver
 
 from deployments.executions.lifecycle import end_leases_of
+from deployments.executions.retirement import retirement
 from deployments.executions.worker import current_worker
 from orchestration_site.background_services import BackgroundServices
 from orchestration_site.celery import app
@@ -44,6 +45,7 @@ class Command(BaseCommand):
             raise CommandError(str(reason)) from None
         if not everything_ended:
             # The interpreter would wait for the threads of the executions that were left behind.
+            retirement.follow()
             sys.stdout.flush()
             os._exit(0)
 

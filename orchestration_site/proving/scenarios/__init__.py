@@ -10,6 +10,7 @@ from orchestration_site.proving.scenarios.contract import Scenario
 from orchestration_site.proving.scenarios.database_killed import DatabaseAway, DatabaseKilled
 from orchestration_site.proving.scenarios.drained import Drained
 from orchestration_site.proving.scenarios.messages_repeated import MessagesRepeated
+from orchestration_site.proving.scenarios.outgrown import Outgrown
 from orchestration_site.proving.scenarios.poison import DrainedOften, Poison
 from orchestration_site.proving.scenarios.watched import Watched
 from orchestration_site.proving.scenarios.worker_killed import WorkerKilled
@@ -28,6 +29,7 @@ _ALL: tuple[type[Scenario], ...] = (
     DeadlinePasses,
     Drained,
     DrainedOften,
+    Outgrown,
     BrokerAway,
     BrokerHangs,
     BrokerEmptied,

@@ -5,6 +5,7 @@ import pytest
 from orchestration_site.proving.provider import ScriptedProvider
 from orchestration_site.proving.scenarios.call_hangs import CallHangs, DeadlinePasses
 from orchestration_site.proving.scenarios.drained import Drained
+from orchestration_site.proving.scenarios.outgrown import Outgrown
 from orchestration_site.proving.scenarios.poison import DrainedOften, Poison
 from orchestration_site.proving.scenarios.worker_killed import WorkerKilled
 from orchestration_site.proving.scenarios.worker_killed_full import WorkerKilledFull
@@ -47,3 +48,9 @@ def test_asked_to_stop_under_load_it_fails_nothing(embedded: Stack, provider: Sc
 
 def test_a_drain_is_no_loss(embedded: Stack, provider: ScriptedProvider) -> None:
     expect_kept(DrainedOften(drains=2), embedded, provider)
+
+
+def test_one_that_outgrows_its_memory_starts_anew_and_fails_nothing(
+    embedded: Stack, provider: ScriptedProvider
+) -> None:
+    expect_kept(Outgrown(executions=10, per_second=5, kills=1), embedded, provider)

@@ -5,6 +5,7 @@ import pytest
 from orchestration_site.proving.provider import ScriptedProvider
 from orchestration_site.proving.scenarios.call_hangs import CallHangs, DeadlinePasses
 from orchestration_site.proving.scenarios.drained import Drained
+from orchestration_site.proving.scenarios.outgrown import Outgrown
 from orchestration_site.proving.scenarios.poison import DrainedOften, Poison
 from orchestration_site.proving.scenarios.worker_killed import WorkerKilled
 from orchestration_site.proving.scenarios.worker_killed_full import WorkerKilledFull
@@ -55,3 +56,9 @@ def test_workers_are_asked_to_stop_under_load(distributed: Stack, provider: Scri
 
 def test_a_drain_is_no_loss(distributed: Stack, provider: ScriptedProvider) -> None:
     expect_kept(DrainedOften(drains=1), distributed, provider)
+
+
+def test_one_that_outgrows_its_memory_starts_anew_and_fails_nothing(
+    distributed: Stack, provider: ScriptedProvider
+) -> None:
+    expect_kept(Outgrown(executions=10, per_second=5, kills=1, workers=1), distributed, provider)
