@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Literal, Protocol
+from functools import cache, partial
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from executor.events import Event
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ def observers() -> tuple[Observer, ...]:
 
 def current_traceparent() -> str:
     """The trace context of what is being done here; empty for none, and where nothing is traced."""
-    return next((found for each in observers() if (found := each.current_traceparent())), "")
+    return next((found for each in observers() if (found := _ask(each.current_traceparent))), "")
 
 
 @contextmanager
@@ -95,14 +97,14 @@ def publishing(execution_id: UUID, traceparent: str) -> Iterator[None]:
     """While the workers are told of an execution."""
     with ExitStack() as stack:
         for each in observers():
-            stack.enter_context(each.publishing(execution_id, traceparent))
+            _ask(partial(stack.enter_context, each.publishing(execution_id, traceparent)))
         yield
 
 
 def count_lost_lease() -> None:
     """A worker was lost with an execution."""
     for each in observers():
-        each.count_lost_lease()
+        _ask(each.count_lost_lease)
 
 
 class Followers:
@@ -117,7 +119,7 @@ class Followers:
         if not observers():
             return cls(())
         run = describe()
-        return cls([follower for each in observers() if (follower := each.follow(run)) is not None])
+        return cls([found for each in observers() if (found := _ask(partial(each.follow, run))) is not None])
 
     def note(self, event: Event) -> None:
         self._tell(lambda follower: follower.note(event))
@@ -132,3 +134,12 @@ class Followers:
             except Exception:
                 log.exception("What an execution did could not be measured; no more of it is")
                 self._followers.remove(follower)
+
+
+def _ask(question: Callable[[], T]) -> T | None:
+    """What an observer answers; None where it fails."""
+    try:
+        return question()
+    except Exception:
+        log.exception("What happened could not be measured")
+        return None
