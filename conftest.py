@@ -107,7 +107,7 @@ def distributed_site(postgres_url: str, redis_url: str, traces: TraceReceiver) -
         "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=tests",
         "LOG_FORMAT": "json",
     }
-    with run_distributed_site(postgres_url, redis_url, of_roles=probes, **measured) as site:
+    with run_distributed_site(postgres_url, redis_url, probes, **measured) as site:
         yield site
 
 

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.proving.mock_provider import MockProvider, serve_in_thread
@@ -136,9 +137,10 @@ def run_embedded_site(**variables: object) -> Iterator[Site]:
 def run_distributed_site(
     postgres_url: str,
     redis_url: str,
+    of_roles: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    /,
     *,
     roles: Collection[str] = ROLES,
-    of_roles: Mapping[str, Mapping[str, str]] | None = None,
     **variables: object,
 ) -> Iterator[Site]:
     """Web, worker and beat as a process each, on a new database of that PostgreSQL server and on that Redis.
@@ -161,7 +163,7 @@ def run_distributed_site(
         try:
             commands = commands_of_roles(port)
             for role in roles:
-                own = env | dict((of_roles or {}).get(role, {}))
+                own = env | dict(of_roles.get(role, {}))
                 site.processes[role] = Process.start(role, commands[role], own, folder)
             wait_until_ready(site.base_url, site.processes["web"])
             if "worker" in roles:

@@ -22,7 +22,7 @@ INSIDE, OUTSIDE = ("10.1.2.3", 5), ("192.0.2.7", 5)
 def serve(networks: tuple[str, ...] = (), token: str | None = None) -> MetricsEndpoint:
     registry = CollectorRegistry()
     Counter("orchestration_tests", "Of this test.", registry=registry).inc(3)
-    return MetricsEndpoint(application, registry, networks=networks, token=token)  # type: ignore[arg-type]
+    return MetricsEndpoint(application, registry, networks=networks, token=token)
 
 
 def bearing(token: str) -> list[tuple[bytes, bytes]]:
@@ -78,7 +78,7 @@ async def test_of_a_network_and_a_token_both_are_needed() -> None:
 
 
 async def test_where_metrics_are_off_it_says_what_turns_them_on() -> None:
-    site: Any = NoMetrics(application, with_site=True)  # type: ignore[arg-type]
+    site: Any = NoMetrics(application, with_site=True)
     status, _, body = await ask(site, "/metrics")
 
     assert status == 404
@@ -110,7 +110,7 @@ async def test_figures_that_do_not_come_are_waited_for_no_longer_than_a_while(mo
     monkeypatch.setattr(endpoint, "PATIENCE_SECONDS", 0.05)
     hanging, registry = Hanging(), CollectorRegistry()
     registry.register(hanging)
-    status, _, _ = await ask(MetricsEndpoint(application, registry, networks=(), token=None), "/metrics")  # type: ignore[arg-type]
+    status, _, _ = await ask(MetricsEndpoint(application, registry, networks=(), token=None), "/metrics")
     hanging.goes_on.set()
 
     assert status == 503

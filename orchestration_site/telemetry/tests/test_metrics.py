@@ -105,7 +105,7 @@ def test_a_name_that_is_known_stays_so() -> None:
 
 class TestRequests:
     async def test_a_request_is_counted_by_its_area_and_not_by_its_path(self, metrics: ProcessMetrics) -> None:
-        site: Any = ObservedRequests(application, [metrics])  # type: ignore[arg-type]
+        site: Any = ObservedRequests(application, [metrics])
         for path in ("/api/executions/1", "/api/executions/2", "/deployments", "/admin/"):
             await ask(site, path)
         await ask(site, "/api", "BREW")
@@ -119,7 +119,7 @@ class TestRequests:
         async def broken(*_: object) -> None:
             raise ZeroDivisionError
 
-        site: Any = ObservedRequests(broken, [metrics])  # type: ignore[arg-type]
+        site: Any = ObservedRequests(broken, [metrics])
         with pytest.raises(ZeroDivisionError):
             await ask(site, "/api")
         assert value(metrics, "http_request_seconds_count", method="GET", area="api", status="5xx") == 1
@@ -134,5 +134,5 @@ class TestRequests:
             await send({"type": "websocket.accept", "headers": []} if type_of_scope == "websocket" else opening)
             seen.append(value(metrics, "open_streams", kind=kind))
 
-        await ask(ObservedRequests(stream, [metrics]), "/ws/deployments", type=type_of_scope)  # type: ignore[arg-type]
+        await ask(ObservedRequests(stream, [metrics]), "/ws/deployments", type=type_of_scope)
         assert (seen, value(metrics, "open_streams", kind=kind)) == ([1], 0)
