@@ -79,14 +79,14 @@ class RunSpans:
             return  # another worker's: spans that do not end are not sent
         for agent in self._agents.values():
             for span in (agent.request, agent.agent):
-                _fail(span, BROKEN_OFF)
+                mark_failed(span, BROKEN_OFF)
                 span.end()
         for block in self._blocks.values():
-            _fail(block, BROKEN_OFF)
+            mark_failed(block, BROKEN_OFF)
             block.end()
         self._span.set_attribute("orchestration.execution.status", end.status)
         if end.status != "completed":
-            _fail(self._span, end.error_code or end.status)
+            mark_failed(self._span, end.error_code or end.status)
         self._span.end()
 
     def _block_of(self, event: Event) -> Span:
@@ -101,7 +101,7 @@ class RunSpans:
     def _end_block(self, event: Event) -> None:
         span = self._block_of(event)
         if event.type == "block.failed":
-            _fail(span, str(event.payload["code"]))
+            mark_failed(span, str(event.payload["code"]))
         del self._blocks[event.block_id or ""]
         span.end(_nanoseconds(event.at))
 
@@ -126,7 +126,7 @@ class RunSpans:
     def _retry(self, event: Event) -> None:
         if (spans := self._agents.get(event.key)) is None:
             return
-        _fail(spans.request, str(event.payload["code"]))
+        mark_failed(spans.request, str(event.payload["code"]))
         spans.request.end(_nanoseconds(event.at))
         again_at = event.at + timedelta(seconds=float(str(event.payload["wait_seconds"])))
         spans.request = self._start_request(spans.agent, str(event.payload["model"]), again_at)
@@ -139,7 +139,7 @@ class RunSpans:
         for span in (spans.request, spans.agent):
             # An answer that is not of the form asked for fails the agent, not the request that brought it.
             if failed and not (span is spans.request and code == "invalid_output"):
-                _fail(span, code)
+                mark_failed(span, code)
             else:
                 _add_answer(span, payload)
             if self._captures_content and payload.get("text", payload["output"]) is not None:
@@ -191,7 +191,8 @@ def _text_of(payload: Mapping[str, Any]) -> str:
     return text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)
 
 
-def _fail(span: Span, error_type: str) -> None:
+def mark_failed(span: Span, error_type: str) -> None:
+    """Say that it failed, by a word: an error's text may hold what is not to be told."""
     span.set_attribute("error.type", error_type)
     span.set_status(StatusCode.ERROR)
 

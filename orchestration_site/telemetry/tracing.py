@@ -17,16 +17,17 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from deployments.executions.publisher import RUN_EXECUTION
 from deployments.telemetry import ObservedRun
 from orchestration_site.environment import Environment
+from orchestration_site.logs import hide_in_text
 from orchestration_site.telemetry.observing import SiteObserver
 from orchestration_site.telemetry.routes import route_of
-from orchestration_site.telemetry.spans import RunSpans
+from orchestration_site.telemetry.spans import RunSpans, mark_failed
 
 #: The longest text that a span holds: prompts and answers are cut there.
 MAX_TEXT = 8_000
@@ -61,10 +62,16 @@ class Tracing(SiteObserver):
             "messaging.destination.name": RUN_EXECUTION,
             "orchestration.execution.id": str(execution_id),
         }
-        name = f"send {RUN_EXECUTION}"
-        parent = read_traceparent(traceparent)
-        with self._tracer.start_as_current_span(name, parent, kind=SpanKind.PRODUCER, attributes=attributes):
+        name, parent = f"send {RUN_EXECUTION}", read_traceparent(traceparent)
+        span = self._tracer.start_span(name, parent, kind=SpanKind.PRODUCER, attributes=attributes)
+        try:
             yield
+        except Exception as error:
+            # By its name alone: the text of a broker's error may hold its URL, with the password.
+            mark_failed(span, type(error).__name__)
+            raise
+        finally:
+            span.end()
 
     def follow(self, run: ObservedRun) -> RunSpans:
         return RunSpans(
@@ -86,7 +93,7 @@ class RequestSpan:
         attributes = {
             "http.request.method": scope["method"],
             "url.scheme": scope.get("scheme", "http"),
-            "url.path": scope["path"],
+            "url.path": hide_in_text(scope["path"]),
             "orchestration.request.id": str(scope.get("request_id", "")),
         }
         name, route = scope["method"], route_of(scope["path"])
@@ -99,13 +106,11 @@ class RequestSpan:
     def answer(self, status: int, *, streams: bool) -> None:
         self._span.set_attribute("http.response.status_code", status)
         if status >= 500:
-            self._span.set_attribute("error.type", str(status))
-            self._span.set_status(StatusCode.ERROR)
+            mark_failed(self._span, str(status))
 
     def end(self, error: BaseException | None) -> None:
         if error is not None:
-            self._span.set_attribute("error.type", type(error).__name__)
-            self._span.set_status(StatusCode.ERROR)
+            mark_failed(self._span, type(error).__name__)
         reset_contextvars(**self._named)
         detach(self._attached)
         self._span.end()

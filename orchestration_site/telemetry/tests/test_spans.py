@@ -203,6 +203,14 @@ class TestPublishing:
         assert (span.name, span.kind) == ("send deployments.run_execution", SpanKind.PRODUCER)
         assert span.context.trace_id == int(TRACE, 16)
 
+    def test_where_it_fails_the_error_is_named_and_its_text_left_out(self, traced: Trace) -> None:
+        tracing = Tracing(traced.provider, captures_content=False)
+        with pytest.raises(ConnectionError), tracing.publishing(EXECUTION, TRACEPARENT):
+            raise ConnectionError("redis://me:S3cret@broker refuses")
+        [span] = traced.spans
+        assert attributes_of(span)["error.type"] == "ConnectionError"
+        assert SECRET not in traced.text
+
     def test_what_a_sweep_sends_again_begins_no_trace(self, traced: Trace) -> None:
         with Tracing(traced.provider, captures_content=False).publishing(EXECUTION, ""):
             pass
