@@ -102,7 +102,7 @@ class Hanging(Collector):
         return []
 
     def collect(self) -> Iterator[Any]:
-        self.goes_on.wait(60)
+        self.goes_on.wait(10)
         return iter(())
 
 
