@@ -5,6 +5,7 @@ mark, `embedded` or `distributed`, by which the lanes of `make test` choose.
 """
 
 import os
+import secrets
 from collections.abc import Iterator
 from typing import cast
 
@@ -14,9 +15,10 @@ from django.db.models.signals import post_migrate
 from playwright.sync_api import Browser, StorageState
 
 from orchestration_site.collector import settle_collector
-from orchestration_site.proving.servers import run_postgres, run_redis
+from orchestration_site.proving.servers import free_port, run_postgres, run_redis
 from orchestration_site.tests.browser import Visitor, run_browser, run_visitor, sign_in_once
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
+from orchestration_site.tests.trace_receiver import TraceReceiver, run_trace_receiver
 
 MODES = ("embedded", "distributed")
 DATABASE_FIXTURES = {"db", "transactional_db", "postgres_url", "redis_url", *(f"{mode}_site" for mode in MODES), "site"}
@@ -89,9 +91,23 @@ def embedded_site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def distributed_site(postgres_url: str, redis_url: str) -> Iterator[Site]:
-    """Web, worker and beat on PostgreSQL and Redis."""
-    with run_distributed_site(postgres_url, redis_url) as site:
+def traces() -> Iterator[TraceReceiver]:
+    """The collector that `distributed_site` sends its traces to."""
+    with run_trace_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def distributed_site(postgres_url: str, redis_url: str, traces: TraceReceiver) -> Iterator[Site]:
+    """Web, worker and beat on PostgreSQL and Redis, with everything on that measures them; embedded it is off."""
+    probes = {role: {"METRICS_PORT": str(free_port())} for role in ("worker", "beat")}
+    measured = {
+        "METRICS_TOKEN": secrets.token_hex(16),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=tests",
+        "LOG_FORMAT": "json",
+    }
+    with run_distributed_site(postgres_url, redis_url, probes, **measured) as site:
         yield site
 
 

@@ -1,0 +1,5 @@
+import sys
+
+# redis-py imports OpenTelemetry's metrics wherever they are installed, whether or not anybody measures: 1.5 MB in every
+# process. Nothing here uses them (traces need none), so before it comes to that they are said to be absent.
+sys.modules.setdefault("opentelemetry.sdk.metrics", None)  # type: ignore[arg-type] # None is Python's word for that

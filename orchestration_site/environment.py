@@ -20,6 +20,7 @@ ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 
 MIN_SECRET_CHARACTERS = 50  # as Django wants them
 MIN_SECRET_VARIETY = 8
+MIN_TOKEN_CHARACTERS = 20
 
 CommaList = Annotated[list[str], NoDecode]
 
@@ -165,9 +166,54 @@ class Environment(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is written to the log."
     )
+    log_format: Literal["line", "json"] = Field(
+        default="line", description="How: a line for people, or a JSON object a line for what collects logs."
+    )
+    metrics_networks: CommaList = Field(
+        default=[],
+        description="Networks or addresses that may read /metrics, with commas between. Without them and METRICS_TOKEN"
+        " there is no /metrics, and nothing is counted.",
+    )
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        description="What a reader of /metrics shows as Authorization: Bearer. With METRICS_NETWORKS both are needed.",
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on which a worker or a beat answers /livez, /readyz and /metrics, on HOST; 0 for none. The"
+        " web server answers them on PORT.",
+    )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="The OpenTelemetry collector that traces are sent to, as http://host:4318. Without it nothing is"
+        " traced.",
+    )
+    otel_exporter_otlp_headers: SecretStr | None = Field(
+        default=None, description="Headers that the collector wants, as name=value, with commas between."
+    )
+    otel_service_name: str = Field(default="orchestration", description="What this site is called in traces.")
+    otel_traces_sampler_arg: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="The share of requests that are traced. What comes with a traceparent is traced as that says.",
+    )
+    otel_instrumentation_genai_capture_message_content: bool = Field(
+        default=False,
+        description="Whether traces hold what models are told and what they answer. Whoever reads the traces reads it.",
+    )
 
     @field_validator(
-        "allowed_hosts", "csrf_trusted_origins", "trusted_proxies", "encryption_keys", "private_hosts", mode="before"
+        "allowed_hosts",
+        "csrf_trusted_origins",
+        "trusted_proxies",
+        "encryption_keys",
+        "private_hosts",
+        "metrics_networks",
+        mode="before",
     )
     @classmethod
     def split_commas(cls, value: object) -> object:
@@ -180,6 +226,26 @@ class Environment(BaseSettings):
         if any(network.prefixlen == 0 for network in networks):
             raise ValueError("it holds every address, so that any caller could say it came from another one")
         return [str(network) for network in networks]
+
+    @field_validator("metrics_networks")
+    @classmethod
+    def read_networks(cls, value: list[str]) -> list[str]:
+        return [str(ipaddress.ip_network(part, strict=False)) for part in value]
+
+    @field_validator("metrics_token")
+    @classmethod
+    def require_long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_TOKEN_CHARACTERS:
+            raise ValueError(
+                f"it can be guessed; it needs {MIN_TOKEN_CHARACTERS} characters. Take the output of:"
+                " openssl rand -hex 24"
+            )
+        return value
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether anybody may read /metrics."""
+        return bool(self.metrics_networks or self.metrics_token)
 
     @field_validator("secret_key")
     @classmethod

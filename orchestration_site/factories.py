@@ -1,4 +1,7 @@
-"""What differs between embedded and distributed, and nothing else does: database, broker, channel layer."""
+"""What differs between embedded and distributed, and nothing else does: database, broker, channel layer.
+
+And who looks on: what measures and traces is named here, and imported only where it is on.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,24 @@ def channel_layers(url: str) -> dict[str, Any]:
             "CONFIG": {"hosts": [{"address": url, **REDIS_TIMEOUTS}], "prefix": "orchestration"},
         }
     }
+
+
+def observers(*, metrics: bool, traces: bool) -> tuple[str, ...]:
+    """Who is told what the site does."""
+    telemetry = "orchestration_site.telemetry"
+    wanted = {f"{telemetry}.metrics.metrics": metrics, f"{telemetry}.tracing.tracing": traces}
+    return tuple(name for name, is_on in wanted.items() if is_on)
+
+
+def metrics_endpoint(*, metrics: bool) -> str:
+    """What answers `/metrics`."""
+    telemetry = "orchestration_site.telemetry"
+    return f"{telemetry}.endpoint.metrics_endpoint" if metrics else f"{telemetry}.no_metrics.NoMetrics"
+
+
+def services_of_processes(metrics_port: int) -> tuple[str, ...]:
+    """What Celery imports into a worker or a beat, beside its tasks."""
+    return ("orchestration_site.telemetry.process_server",) if metrics_port else ()
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`GET /livez`: the process answers. `GET /readyz`: it can do its work, or which part is away and since when.
+"""`GET /livez`: the process answers. `GET /readyz`: it can do its work, or a problem says which part is away.
 
 Pure ASGI in front of everything else: probes name the server by its address, which `ALLOWED_HOSTS` would refuse, and
 have to be answered while every thread is busy.
@@ -18,7 +18,9 @@ from channels.layers import get_channel_layer
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from orchestration_site.answers import send_answer, send_problem
 from orchestration_site.draining import RETRY_AFTER_SECONDS, is_draining
+from rest.problems import ApiProblem
 
 #: A part that does not answer within so many seconds is away.
 PATIENCE_SECONDS = 2.0
@@ -138,11 +140,11 @@ class HealthEndpoints:
         if scope["type"] != "http" or path not in ("/livez", "/readyz"):
             await self.app(scope, receive, send)
         elif scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, {"status": "Use GET."}, allow="GET, HEAD")
+            await send_problem(send, ApiProblem(405, "method-not-allowed", "Use GET.", headers={"Allow": "GET, HEAD"}))
         elif path == "/livez":
-            await _answer(send, 200, {"status": "alive"})
+            await _answer(send, {"status": "alive"})
         elif is_draining():
-            await _answer(send, 503, {"status": "draining"}, retry_after=str(RETRY_AFTER_SECONDS))
+            await send_problem(send, _not_ready("draining", "This process is being stopped.", {}))
         else:
             await self._answer_readiness(send)
 
@@ -153,18 +155,17 @@ class HealthEndpoints:
             name: {"ok": since is None, "away_since": since and since.isoformat()} for name, since in parts.items()
         }
         if away:
-            await _answer(send, 503, {"status": "unavailable", "checks": checks}, retry_after=str(RETRY_AFTER_SECONDS))
+            parts_away = (
+                f"{name.replace('_', ' ')} since {since:%Y-%m-%d %H:%M:%S} UTC" for name, since in away.items()
+            )
+            await send_problem(send, _not_ready("unavailable", f"Away: {', '.join(parts_away)}.", checks))
         else:
-            await _answer(send, 200, {"status": "ready", "checks": checks})
+            await _answer(send, {"status": "ready", "checks": checks})
 
 
-async def _answer(send: ASGISendCallable, status: int, document: dict[str, Any], **headers: str) -> None:
-    body = json.dumps(document).encode()
-    lines = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        *((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": lines, "trailers": False})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def _not_ready(slug: str, sentence: str, checks: dict[str, Any]) -> ApiProblem:
+    return ApiProblem(503, slug, sentence, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, checks=checks)
+
+
+async def _answer(send: ASGISendCallable, document: dict[str, Any]) -> None:
+    await send_answer(send, 200, json.dumps(document).encode(), "application/json")

@@ -1,11 +1,12 @@
-"""How the site logs: one line an event, coloured on a terminal, `key='value'` elsewhere; never a body, never a key.
+"""How the site logs: one line an event, coloured on a terminal, `key='value'` or JSON elsewhere; never a body or a key.
 
-Code logs with the standard library. What structlog's context variables hold (an execution's id) and the request's id
-stand on every line of that request or execution.
+Code logs with the standard library. What structlog's context variables hold (an execution's id, its deployment, its
+trace) and the request's id stand on every line of that request or execution.
 """
 
 import logging
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -41,6 +42,12 @@ LOUD_LOGGERS = (
     "aiohttp",
     "anthropic",
 )
+#: Each logs a traceback again and again for as long as its server is away.
+LOGGERS_OF_LONG_TRACEBACKS = (
+    "channels_redis.pubsub",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk._shared_internal",
+)
 
 
 class InOneLine(logging.Filter):
@@ -53,7 +60,7 @@ class InOneLine(logging.Filter):
         return True
 
 
-def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
+def logging_configuration(level: str, *, terminal: bool, as_json: bool = False) -> dict[str, Any]:
     """The value of Django's `LOGGING`. At DEBUG the libraries speak too, below that only of trouble."""
     library_level = level if level in ("DEBUG", "ERROR") else LEVEL_OF_LOUD_LOGGERS
     return {
@@ -63,7 +70,10 @@ def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": _processors(),
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(terminal)],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *_renderers(terminal, as_json),
+                ],
             }
         },
         "filters": {"in_one_line": {"()": InOneLine}},
@@ -76,7 +86,9 @@ def logging_configuration(level: str, *, terminal: bool) -> dict[str, Any]:
         }
         | {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            "channels_redis.pubsub": {"handlers": [], "filters": ["in_one_line"], "propagate": True},
+        }
+        | {
+            name: {"handlers": [], "filters": ["in_one_line"], "propagate": True} for name in LOGGERS_OF_LONG_TRACEBACKS
         },
     }
 
@@ -92,7 +104,13 @@ def _processors() -> list[Processor]:
     ]
 
 
-def _renderers(terminal: bool) -> list[Processor]:  # noqa: FBT001 - private, and named where it is called
+def _renderers(terminal: bool, as_json: bool) -> list[Processor]:  # noqa: FBT001 - private, and named where it is called
+    if as_json:
+        return [
+            structlog.processors.ExceptionRenderer(_plain_text),
+            hide_secrets,
+            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+        ]
     if terminal:
         # Plain tracebacks: the pretty ones print local variables, which hold bodies and keys.
         plain = structlog.dev.plain_traceback
@@ -138,8 +156,18 @@ def _shown(name: str, value: str) -> str:
 def _hidden(name: str, value: Any) -> Any:
     if SECRET_NAME.search(name):
         return HIDDEN
-    if not isinstance(value, str):
-        return value
+    if isinstance(value, str):
+        return hide_in_text(value)
+    if isinstance(value, Mapping):
+        return {inner: _hidden(str(inner), each) for inner, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden("", each) for each in value]
+    # Any other object is written as its text, which may say what a text may not.
+    return value if value is None or isinstance(value, int | float) else hide_in_text(str(value))
+
+
+def hide_in_text(text: str) -> str:
+    """The text without what looks like a credential."""
     for secret in SECRET_TEXTS:
-        value = secret.sub(rf"\1{HIDDEN}", value)
-    return value
+        text = secret.sub(rf"\1{HIDDEN}", text)
+    return text

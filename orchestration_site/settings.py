@@ -172,8 +172,15 @@ CELERY_TASK_ACKS_LATE = False  # the row is the truth and the message a hint: an
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TASK_SEND_SENT_EVENT = False
 
+#: Who is told what this site does, `deployments.telemetry.Observer`s: nobody, unless metrics or traces are on.
+OBSERVERS = factories.observers(metrics=ENVIRONMENT.shows_metrics, traces=bool(ENVIRONMENT.otel_exporter_otlp_endpoint))
+METRICS_ENDPOINT = factories.metrics_endpoint(metrics=ENVIRONMENT.shows_metrics)
+CELERY_IMPORTS = factories.services_of_processes(ENVIRONMENT.metrics_port)
+
 LOGGING_CONFIG = "logging.config.dictConfig"
-LOGGING = logs.logging_configuration(ENVIRONMENT.log_level, terminal=sys.stderr.isatty())
+LOGGING = logs.logging_configuration(
+    ENVIRONMENT.log_level, terminal=sys.stderr.isatty(), as_json=ENVIRONMENT.log_format == "json"
+)
 
 #: The largest body that a request may have, in bytes; the ASGI middleware refuses more while it streams in.
 MAX_BODY_BYTES = 1024 * 1024

@@ -6,14 +6,17 @@ from asgiref.typing import ASGI3Application
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
+from django.utils.module_loading import import_string
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from access.origin import OriginMiddleware
 from deployments.live.routing import websocket_urlpatterns
+from deployments.telemetry import observers
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
 from orchestration_site.request_threads import RequestThreads
 from orchestration_site.static_files import collect_static_files
+from orchestration_site.telemetry.observing import observe_requests
 from rest.body_limit import BodyLimitMiddleware
 from rest.request_id import RequestIdMiddleware
 
@@ -36,6 +39,8 @@ def build_application() -> ASGI3Application:
             "websocket": URLRouter(websocket_urlpatterns),
         }
     )
-    site = RequestIdMiddleware(HealthEndpoints(DrainingMiddleware(OriginMiddleware(protocols)), site_readiness()))
+    observed = observe_requests(cast(ASGI3Application, DrainingMiddleware(OriginMiddleware(protocols))), observers())
+    metrics = import_string(settings.METRICS_ENDPOINT)(observed, with_site=True)
+    site = RequestIdMiddleware(HealthEndpoints(metrics, site_readiness()))
     proxied = ProxyHeadersMiddleware(cast(Any, site), trusted_hosts=settings.ENVIRONMENT.trusted_proxies)
     return cast(ASGI3Application, proxied)  # uvicorn has types of its own for the same interface

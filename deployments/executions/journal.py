@@ -23,7 +23,8 @@ class DatabaseJournal:
     """Events of one attempt. The first write also claims the execution, so that claim and start are one commit.
 
     `flush` and `finish` raise `JournalClosed` once the execution is not this attempt's any more, or a write could not
-    be kept (`failure`). `on_result` is called with the key of each result before that is committed.
+    be kept (`failure`). `on_result` is called with the key of each result before that is committed, `on_event` with
+    every event.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class DatabaseJournal:
         recorded: Iterable[RecordedEvent],
         writer: GroupCommitWriter,
         on_result: Callable[[str], None] | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self._fence = fence
         self._seq = seq
@@ -47,6 +49,7 @@ class DatabaseJournal:
         self._claimed_at: datetime | None = started_at
         self._writer = writer
         self._on_result = on_result
+        self._on_event = on_event
         self._past = RecordedPast(recorded)
         self._past.last_position = max(self._past.last_position, seq)
         self._unfinished = self._past.calls_without_result()
@@ -91,6 +94,7 @@ class DatabaseJournal:
         position = self._past.add(event)
         self._seq += 1
         self._pending.append(event_row(self._fence.execution_id, self._seq, event))
+        self._on_event(event)
         return position
 
     async def flush(self) -> None:

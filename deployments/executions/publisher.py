@@ -12,6 +12,8 @@ from uuid import UUID
 
 from celery import current_app
 
+from deployments.telemetry import current_traceparent, publishing
+
 log = logging.getLogger(__name__)
 
 RUN_EXECUTION = "deployments.run_execution"
@@ -22,7 +24,7 @@ class Publisher:
     """One thread that publishes what is handed to it, in order."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[UUID, int]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[UUID, int, str]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._quiet_until = 0.0
@@ -30,7 +32,7 @@ class Publisher:
     def publish(self, execution_id: UUID, attempt: int) -> None:
         """Hand over the hint `{id, attempt}` and return at once."""
         self._start()
-        self._queue.put((execution_id, attempt))
+        self._queue.put((execution_id, attempt, current_traceparent()))
 
     def _start(self) -> None:
         if self._thread is not None and self._thread.is_alive():
@@ -42,13 +44,14 @@ class Publisher:
 
     def _run(self) -> None:
         while True:
-            execution_id, attempt = self._queue.get()
+            execution_id, attempt, traceparent = self._queue.get()
             if time.monotonic() >= self._quiet_until:
-                self._send(execution_id, attempt)
+                self._send(execution_id, attempt, traceparent)
 
-    def _send(self, execution_id: UUID, attempt: int) -> None:
+    def _send(self, execution_id: UUID, attempt: int, traceparent: str) -> None:
         try:
-            current_app.send_task(RUN_EXECUTION, args=[str(execution_id), attempt], retry=False, ignore_result=True)
+            with publishing(execution_id, traceparent):
+                current_app.send_task(RUN_EXECUTION, args=[str(execution_id), attempt], retry=False, ignore_result=True)
         except Exception as error:  # noqa: BLE001 - whatever the broker's client raises: it is away
             self._quiet_until = time.monotonic() + QUIET_SECONDS_AFTER_FAILURE
             log.warning("The broker cannot be reached; executions wait for the dispatch sweep: %s", error)

@@ -13,10 +13,12 @@ from deployments.executions.daily_budget import DailyBudget
 from deployments.executions.journal import DatabaseJournal, read_recorded
 from deployments.executions.lifecycle import MAX_LOSSES, Ending, Fence
 from deployments.executions.limits import ExecutionLimits
+from deployments.executions.paths import path_of
 from deployments.executions.writer import GroupCommitWriter
 from deployments.live.deltas import DeltaStream
 from deployments.models import ExecutionLog
 from deployments.prepared_statements import PreparedRead
+from deployments.telemetry import Followers, ObservedRun, RunEnd
 from designs.providers import models_to_run
 from designs.versions import parse_version
 from executor.budget import ExecutionBudget, SharedBudget
@@ -27,7 +29,7 @@ from executor.events import Event, EventType, RecordedEvent
 from executor.json_types import JsonObject
 from executor.orchestrator import MultiAgentOrchestrator
 from executor.payload import Payload
-from executor.providers.contract import ModelProvider
+from executor.providers.registry import ProviderRegistry
 from executor.spec import Design
 from rest.outages import DATABASE_OUTAGES
 
@@ -54,6 +56,8 @@ _COLUMNS = (
     "limits",
     "is_limited",
     "live_text",
+    "traceparent",
+    "trigger_type",
     "attempt",
     "losses",
     "seq",
@@ -75,8 +79,9 @@ class LoadedExecution:
 
     row: ExecutionLog
     design: Design
-    models: ModelProvider
+    models: ProviderRegistry
     recorded: list[RecordedEvent]
+    path: str
 
 
 def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
@@ -88,7 +93,8 @@ def load_execution(execution_id: UUID, attempt: int) -> LoadedExecution | None:
         return None
     recorded = read_recorded(execution_id) if row.seq > 1 else []  # by earlier attempts, or taken over by a re-run
     design = parse_version(row.version_id)
-    return LoadedExecution(row, design, models_to_run(design, team_id=row.team_id), recorded)
+    models = models_to_run(design, team_id=row.team_id)
+    return LoadedExecution(row, design, models, recorded, path_of(row.deployment_id))
 
 
 class ExecutionRun:
@@ -103,9 +109,11 @@ class ExecutionRun:
         self._started_at = row.started_at or clock.now()
         self._cancelled_by: str | None = None
         self._is_released = False
+        self._ending: Ending | None = None
         self._task: asyncio.Task[None] | None = None
         self._deltas = DeltaStream(row.id) if row.live_text else None
         self.fence = Fence(row.id, row.attempt + 1, owner)
+        self._followers = Followers(())
         self._journal = DatabaseJournal(
             fence=self.fence,
             seq=row.seq,
@@ -116,6 +124,7 @@ class ExecutionRun:
             recorded=loaded.recorded,
             writer=writer,
             on_result=None if self._deltas is None else self._deltas.finish,
+            on_event=self._note,
         )
         limits = self._limits.budget()
         own, payload = ExecutionBudget(limits), Payload(limits.max_payload_bytes)
@@ -136,6 +145,7 @@ class ExecutionRun:
     async def run(self) -> None:
         """Claim, execute, end. Returns in silence when the execution is another attempt's."""
         self._task = asyncio.current_task()
+        self._followers = Followers.of(self._describe)
         try:
             await self._run_or_give_up()
         except asyncio.CancelledError:
@@ -143,6 +153,8 @@ class ExecutionRun:
             if not (self._is_released or self._cancelled_by):
                 raise
             log.info("Execution %s was left while it ended.", self.fence.execution_id)
+        finally:
+            self._followers.end(self._run_end())
 
     @property
     def holds_lease(self) -> bool:
@@ -175,6 +187,7 @@ class ExecutionRun:
             await self._journal.release()
             return
         await self._journal.finish(ending)
+        self._ending = ending
         if self._daily is not None:
             await self._daily.close()
 
@@ -191,6 +204,7 @@ class ExecutionRun:
         event, ending = self._ended("failed", _cause("internal_error", message), error=message, code="internal_error")
         try:
             await self._journal.finish_after_failure(event, ending)
+            self._ending = ending
         except Exception as error:  # noqa: BLE001 - the lease ends, and another worker takes it up
             log.warning("Execution %s could not be ended either: %s", self.fence.execution_id, error)
 
@@ -269,6 +283,29 @@ class ExecutionRun:
             cost=None if usage.cost is None else min(usage.cost, MAX_COST),
         )
         return event, ending
+
+    def _note(self, event: Event) -> None:
+        self._followers.note(event)
+
+    def _describe(self) -> ObservedRun:
+        row = self._loaded.row
+        return ObservedRun(
+            execution_id=row.id,
+            attempt=self.fence.attempt,
+            deployment_id=row.deployment_id,
+            deployment_path=self._loaded.path,
+            trigger=row.trigger_type,
+            traceparent=row.traceparent,
+            created_at=row.created_at,
+            kind_of=self._loaded.models.kind_of,
+        )
+
+    def _run_end(self) -> RunEnd:
+        if self._ending is not None:
+            return RunEnd(self._ending.status, self._ending.error_code, self._ending.duration_ms)
+        if not self.holds_lease:
+            return RunEnd("unclaimed")
+        return RunEnd("released" if self._is_released else "lost")
 
     def _seconds_left(self) -> float:
         deadline = self._loaded.row.deadline_at

@@ -16,6 +16,7 @@ from deployments.executions.publisher import publisher
 from deployments.executions.reused import Rerun
 from deployments.limits import CallingKey
 from deployments.models import Deployment, ExecutionLog, IdempotencyKey
+from deployments.telemetry import current_traceparent
 from designs.models import DesignVersion
 from executor.json_types import JsonObject
 
@@ -86,6 +87,7 @@ def start_execution(
         limits=limits.as_json(),
         is_limited=deployment is not None and deployment.max_concurrent is not None,
         live_text=live_text,
+        traceparent=current_traceparent(),
         created_at=now,
         dispatched_at=now,
         # By the clock of the process that accepts, and held against the database's: clocks that differ make a deadline

@@ -104,6 +104,10 @@ class Worker:
         loaded = await self._load(execution_id, attempt)
         if loaded is None or execution_id in self._runs or self._is_draining:
             return
+        deployment_id = loaded.row.deployment_id
+        bind_contextvars(
+            deployment_id=deployment_id and str(deployment_id), deployment=loaded.path, attempt=attempt + 1
+        )
         run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
         if run.is_last_chance and self._has_last_chance():
             self._put_off.append((execution_id, attempt))

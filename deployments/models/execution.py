@@ -98,6 +98,9 @@ class ExecutionLog(TeamOwned):
     limits = VerbatimJSONField(default=dict, help_text="The ceilings that this execution was accepted with.")
     #: Whether the models' text is streamed to viewers while it is written.
     live_text = models.BooleanField(default=False)
+    #: The W3C trace context of the request that asked for it: workers continue that trace, whoever tells them of it.
+    #: The database has the default too, for processes of an older release that know no such column.
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="", editable=False)
 
     attempt = models.PositiveIntegerField(default=0)
     losses = models.PositiveSmallIntegerField(default=0)

@@ -88,8 +88,7 @@ def make_queued(deployment: Deployment | None = None, **fields: Any) -> Executio
         triggered_by="key:test",
         limits=ExecutionLimits.of(deployment).as_json(),
         is_limited=deployment.max_concurrent is not None,
-        created_at=timezone.now(),
-        **{"trigger_type": "api"} | fields,
+        **{"trigger_type": "api", "created_at": timezone.now()} | fields,
     )
     lifecycle.accept(execution)
     return execution

@@ -59,6 +59,11 @@ class ProviderRegistry:
         known = ", ".join(self.account_names)
         return f"There is no account {account!r} for the model {name!r}. Known accounts: {known or 'none'}."
 
+    def kind_of(self, name: str) -> str:
+        """The kind of provider that the name leads to, `openai` or another of `ACCOUNT_KINDS`; empty for none."""
+        line = self._accounts.get(name.partition(":")[0])
+        return "" if line is None else line.account.kind
+
     def price(self, name: str) -> Price | None:
         """What the model costs: the account's own price, else the public list's; None when neither names it."""
         if self.problem_with(name) is not None:

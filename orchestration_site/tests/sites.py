@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.proving.mock_provider import MockProvider, serve_in_thread
@@ -134,11 +135,17 @@ def run_embedded_site(**variables: object) -> Iterator[Site]:
 
 @contextlib.contextmanager
 def run_distributed_site(
-    postgres_url: str, redis_url: str, *, roles: Collection[str] = ROLES, **variables: object
+    postgres_url: str,
+    redis_url: str,
+    of_roles: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    /,
+    *,
+    roles: Collection[str] = ROLES,
+    **variables: object,
 ) -> Iterator[Site]:
     """Web, worker and beat as a process each, on a new database of that PostgreSQL server and on that Redis.
 
-    Of `roles` the web process is always one.
+    Of `roles` the web process is always one. `of_roles` are variables of single ones.
     """
     with tempfile.TemporaryDirectory(prefix="orchestration-distributed-") as name, serve_in_thread() as provider:
         folder, port, unique = Path(name), free_port(), secrets.token_hex(4)
@@ -156,7 +163,8 @@ def run_distributed_site(
         try:
             commands = commands_of_roles(port)
             for role in roles:
-                site.processes[role] = Process.start(role, commands[role], env, folder)
+                own = env | dict(of_roles.get(role, {}))
+                site.processes[role] = Process.start(role, commands[role], own, folder)
             wait_until_ready(site.base_url, site.processes["web"])
             if "worker" in roles:
                 site.processes["worker"].wait_for_line(WORKER_IS_READY)

@@ -72,7 +72,8 @@ async def test_a_part_that_is_away_is_named_with_the_first_time_and_without_its_
 
     assert first == 503
     assert int(headers["retry-after"]) > 0
-    assert answer["status"] == "unavailable"
+    assert (headers["content-type"], answer["type"]) == ("application/problem+json", "/problems/unavailable")
+    assert answer["detail"].startswith("Away: database since ")
     assert answer["checks"]["database"]["ok"] is False
     assert answer["checks"]["database"]["away_since"] == again["checks"]["database"]["away_since"] is not None
     assert "S3cret" not in json.dumps(answer) + caplog.text
@@ -130,7 +131,8 @@ async def test_a_draining_process_is_alive_not_ready_and_refuses_new_requests(
     assert headers["content-type"] == "application/problem+json"
     assert int(headers["retry-after"]) > 0
     assert problem["type"] == "/problems/draining"
-    assert (await ask(site, "/readyz"))[0] == 503
+    status, _, problem = await ask(site, "/readyz")
+    assert (status, problem["type"]) == (503, "/problems/draining")
     assert (await ask(site, "/livez"))[0] == 200
 
 

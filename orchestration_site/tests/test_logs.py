@@ -1,24 +1,37 @@
 """What is logged says which request it belongs to, and holds no key and no body."""
 
 import io
+import json
 import logging
 import logging.config
 from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from orchestration_site.logs import HIDDEN, logging_configuration
+from orchestration_site.logs import HIDDEN, LOGGERS_OF_LONG_TRACEBACKS, logging_configuration
 from rest.request_id import RequestIdMiddleware
 
 OWN_KEY = "ok_0123456789ab_" + "S3cret-_" * 5
 
 
-@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+@pytest.fixture(params=["terminal", "file", "json"])
 def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
     """What the site's logging writes."""
-    formatter = logging_configuration("INFO", terminal=request.param)["formatters"]["line"]
+    yield from written_as(request.param)
+
+
+@pytest.fixture
+def written_as_json() -> Iterator[io.StringIO]:
+    yield from written_as("json")
+
+
+def written_as(form: str) -> Iterator[io.StringIO]:
+    configuration = logging_configuration("INFO", terminal=form == "terminal", as_json=form == "json")
+    formatter = configuration["formatters"]["line"]
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter.pop("()")(**formatter))
@@ -114,6 +127,27 @@ async def test_a_line_names_the_request_and_the_execution_that_it_belongs_to(wri
     assert "0192-ab" not in outside
 
 
+def test_as_json_each_line_is_an_object_whatever_is_in_it(written_as_json: io.StringIO) -> None:
+    extra, error = {"seen": {"path": Path("x"), "api_key": "S3cret"}}, ValueError("over\ntwo lines")
+    with structlog.contextvars.bound_contextvars(execution_id="0192-ab", attempt=2):
+        log.error('He said "%s"', "naïve\n", extra=extra, exc_info=error)
+
+    [line] = written_as_json.getvalue().splitlines()
+    document = json.loads(line)
+    assert document["event"] == 'He said "naïve\n"'
+    assert (document["level"], document["logger"], document["execution_id"]) == ("error", "test_logs", "0192-ab")
+    assert document["attempt"] == 2
+    assert document["seen"] == {"path": "x", "api_key": HIDDEN}
+    assert "over\ntwo lines" in document["exception"]
+    assert datetime.fromisoformat(document["timestamp"]).tzinfo is not None
+
+
+def test_a_credential_deep_within_an_extra_is_hidden(written: io.StringIO) -> None:
+    log.warning("It went wrong", extra={"tried": [{"password": "S3cret"}, (f"Bearer {OWN_KEY}", ValueError(OWN_KEY))]})
+
+    assert "S3cret" not in written.getvalue()
+
+
 def test_the_libraries_speak_at_debug_only() -> None:
     quiet = logging_configuration("INFO", terminal=False)["loggers"]
     loud = logging_configuration("DEBUG", terminal=False)["loggers"]
@@ -122,12 +156,11 @@ def test_the_libraries_speak_at_debug_only() -> None:
     assert loud["celery"]["level"] == "DEBUG"
 
 
-def test_a_channel_layer_that_is_away_is_one_line_a_second_and_no_traceback() -> None:
-    (name,) = logging_configuration("INFO", terminal=False)["loggers"]["channels_redis.pubsub"]["filters"]
+@pytest.mark.parametrize("logger", LOGGERS_OF_LONG_TRACEBACKS)
+def test_a_server_that_is_away_is_one_line_each_time_and_no_traceback(logger: str) -> None:
+    (name,) = logging_configuration("INFO", terminal=False)["loggers"][logger]["filters"]
     error = ConnectionError("refused %s")
-    record = logging.LogRecord(
-        "channels_redis.pubsub", logging.ERROR, "pubsub.py", 1, "In %s", ("task",), (type(error), error, None)
-    )
+    record = logging.LogRecord(logger, logging.ERROR, "pubsub.py", 1, "In %s", ("task",), (type(error), error, None))
 
     assert logging_configuration("INFO", terminal=False)["filters"][name]["()"]().filter(record)
     assert (record.getMessage(), record.exc_info) == ("In task: ConnectionError: refused %s", None)

@@ -32,6 +32,7 @@ FORBIDDEN_IN_PRODUCT = {"subprocess", "pty", "code", "codeop", "runpy"}
 FORBIDDEN = FORBIDDEN_MODULES | FORBIDDEN_IN_PRODUCT
 #: What an operator starts to kill processes; a contract of import-linter keeps everything else from importing it.
 PROVING = BASE_DIR / "orchestration_site" / "proving"
+MEASURING = {"prometheus_client", "opentelemetry.sdk.trace", "opentelemetry.sdk.resources", "opentelemetry.exporter"}
 PROVIDER_SDKS = {"openai", "anthropic", "google.genai", "pydantic_ai", "litellm", "genai_prices", "mcp"}
 
 
@@ -181,7 +182,7 @@ def test_a_role_of_the_image_is_started_as_make_starts_it() -> None:
         assert inside.replace("$(HOST)", "0.0.0.0").split() == command.split()  # noqa: S104 - as containers have to
 
 
-def test_starting_web_and_worker_imports_no_providers_sdk(tmp_path: Path) -> None:
+def test_starting_web_and_worker_imports_no_providers_sdk_and_nothing_that_measures(tmp_path: Path) -> None:
     code = (
         "import sys, orchestration_site.asgi, orchestration_site.celery as celery\n"
         "from django.urls import get_resolver\n"
@@ -196,4 +197,4 @@ def test_starting_web_and_worker_imports_no_providers_sdk(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert "deployments.executions.worker" in loaded
-    assert loaded & PROVIDER_SDKS == set()
+    assert loaded & (PROVIDER_SDKS | MEASURING) == set()

@@ -16,6 +16,7 @@ from access.audit import record_action
 from deployments.executions.lifecycle.running import count_ended
 from deployments.live.announcements import announce, ask_workers_to_cancel
 from deployments.models import ExecutionEvent, ExecutionLog
+from deployments.telemetry import count_lost_lease
 from executor.json_types import JsonObject
 from rest.outages import DATABASE_OUTAGES
 
@@ -121,6 +122,7 @@ def _end_in_vain(row: ExecutionLog) -> bool:
 
 def _take_from_lost_worker(row: ExecutionLog) -> bool:
     """Whether the running row has ended; else it is queued again, a little later for each worker lost with it."""
+    transaction.on_commit(count_lost_lease)
     if row.cancel_requested_at is not None:
         _cancel_as_requested(row)
         return True
