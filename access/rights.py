@@ -56,6 +56,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "logs": ("view",),
         "log": ("view",),
         "daily_use": ("view",),
+        "retention": ("view", "change"),
     },
     "schedule": {
         "list": ("view",),
@@ -71,6 +72,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "events": ("view", "execute"),
         "cancel": ("execute",),
         "rerun": ("execute",),
+        "export": ("view",),
     },
     "audit": {
         "list": ("manage_keys",),

@@ -118,6 +118,19 @@ class ExecutionFilters(LogFilters):
     design_id = filters.UUIDFilter()
 
 
+class ExportFilters(ExecutionFilters):
+    """The same, and what each line holds."""
+
+    INDEXED = (*ExecutionFilters.INDEXED, "with_payloads")
+
+    with_payloads = filters.BooleanFilter(
+        method="take_all", help_text="Whether input, result and events are exported too; by default they are not."
+    )
+
+    def take_all(self, queryset: ExecutionLogQuerySet, name: str, value: bool) -> ExecutionLogQuerySet:
+        return queryset
+
+
 def _by_id(executions: ExecutionLogQuerySet, text: str) -> ExecutionLogQuerySet | None:
     """The one execution that the text is the id of; None where it is none's. Errors may quote other ids."""
     try:
