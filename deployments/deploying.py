@@ -64,7 +64,7 @@ UNSET: Final = _Unset.UNSET
 
 @dataclass(frozen=True)
 class DeploymentChanges:
-    """What to change; what is left out stays. A mapping for `schedule`, `limits` or `retention` changes only its fields.
+    """What to change; what is left out stays. A mapping for `schedule`, `limits`, `retention` changes only its fields.
 
     A `schedule` of None removes the schedule. The version `latest` is what is saved of the design now.
     """

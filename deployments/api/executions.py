@@ -1,5 +1,6 @@
 """Executions over REST: read them, follow them, cancel them, run them again."""
 
+from typing import cast
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
@@ -97,7 +98,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
         pagination_class=None,
     )
     def export(self, request: Request) -> HttpResponseBase:
-        executions = self.filter_queryset(self.get_queryset())
+        executions = cast(ExecutionLogQuerySet, self.filter_queryset(self.get_queryset()))
         refuse_unknown_parameters(request, {"format", *ExportFilters.base_filters})
         return stream_export(request, executions)
 

@@ -77,7 +77,7 @@ class LogFilters(filters.FilterSet):  # type: ignore[misc] # django-filter ships
     """
 
     #: What an index leads to, beside the deployment and the team.
-    INDEXED = ("status", "created_after", "created_before", "deployment_id")
+    INDEXED: tuple[str, ...] = ("status", "created_after", "created_before", "deployment_id")
 
     status = AnyOfFilter(choices=ExecutionLog.Status.choices)
     trigger_type = AnyOfFilter(choices=ExecutionLog.Trigger.choices)
@@ -123,11 +123,13 @@ class ExportFilters(ExecutionFilters):
 
     INDEXED = (*ExecutionFilters.INDEXED, "with_payloads")
 
-    with_payloads = filters.BooleanFilter(
-        method="take_all", help_text="Whether input, result and events are exported too; by default they are not."
+    with_payloads = filters.ChoiceFilter(
+        choices=[("true", "true"), ("false", "false")],
+        method="take_all",
+        help_text="Whether input, result and events are exported too; by default they are not.",
     )
 
-    def take_all(self, queryset: ExecutionLogQuerySet, name: str, value: bool) -> ExecutionLogQuerySet:
+    def take_all(self, queryset: ExecutionLogQuerySet, name: str, value: str) -> ExecutionLogQuerySet:
         return queryset
 
 

@@ -77,6 +77,7 @@ class HistoryPage(Page):
             "older": None if page.next_cursor is None else self._address(cursor=page.next_cursor),
             "newest": self._address() if "cursor" in self.request.GET else None,
             "searched_to": page.searched_to,
+            "export": f"{reverse('execution-export')}?{filters.data.urlencode()}",
         }
 
     def _list(self, filters: ExecutionFilters) -> dict[str, Any]:
