@@ -19,7 +19,7 @@ from deployments.live import journal_pages
 from deployments.models import Deployment, ExecutionLog
 from deployments.tests.builders import make_deployment
 from deployments.tests.site_api import History, SiteApi, expect_problem
-from deployments.tests.test_retention import ended
+from deployments.tests.test_history_retention import ended
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:

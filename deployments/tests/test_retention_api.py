@@ -14,8 +14,8 @@ from deployments.models import Deployment, ExecutionLog
 from deployments.retention.sweep import RetentionSweep
 from deployments.tests.builders import make_deployment
 from deployments.tests.pages.conftest import sign_in  # noqa: F401 - a fixture
+from deployments.tests.test_history_retention import ended
 from deployments.tests.test_limits_api import client_with, problem
-from deployments.tests.test_retention import ended
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.either_database]
 
@@ -123,8 +123,8 @@ def test_pages_say_what_would_go_and_what_is_gone(sign_in: Any, deployment: Depl
     page = person.get(f"/executions/{gone.id}").content.decode()
     assert f"were removed by retention on {timezone.now():%Y-%m-%d}, after 30 days." in page
     assert "Nothing has run yet" not in page
-    dialog = person.get(f"/deployments/{deployment.id}/execute", headers={"HX-Request": "true"}).content.decode()
-    assert dialog.count("Execution of") == 1  # and not what is gone as an empty one
+    execute = person.get(f"/deployments/{deployment.id}/execute", headers={"HX-Request": "true"})
+    assert execute.content.decode().count("Execution of") == 1  # and not what is gone as an empty one
     assert '<option value="start">' in page
     assert '<option value="failed">' not in page
 

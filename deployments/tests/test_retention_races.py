@@ -15,7 +15,7 @@ from deployments.models import Deployment, ExecutionEvent, ExecutionLog, Retenti
 from deployments.retention import removing
 from deployments.retention.sweep import RetentionSweep
 from deployments.tests.builders import make_deployment, make_queued
-from deployments.tests.test_retention import ended, left, sweep
+from deployments.tests.test_history_retention import ended, left, sweep
 
 pytestmark = [pytest.mark.distributed, pytest.mark.django_db(transaction=True)]
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('access', '0003_audit'),
-        ('deployments', '0006_limits_in_force'),
+        ('deployments', '0008_daily_use_by_day'),
     ]
 
     operations = [
