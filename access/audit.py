@@ -30,6 +30,8 @@ Action = Literal[
     "schedule.paused",
     "schedule.resumed",
     "execution.cancelled",
+    "history.removed",
+    "history.exported",
     "admin.added",
     "admin.changed",
     "admin.deleted",

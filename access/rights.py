@@ -57,6 +57,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "logs": ("view",),
         "log": ("view",),
         "daily_use": ("view",),
+        "retention": ("view", "change"),
     },
     "schedule": {
         "list": ("view",),
@@ -72,6 +73,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "events": ("view", "execute"),
         "cancel": ("execute",),
         "rerun": ("execute",),
+        "export": ("view",),
     },
     "audit": {
         "list": ("manage_keys",),

@@ -20,12 +20,24 @@ from bench.figures.history import measure_history
 from bench.figures.live_text import measure_live_text
 from bench.figures.memory import measure_memory
 from bench.figures.pages import measure_pages
+from bench.figures.retention import measure_retention
 from bench.figures.schedules import measure_schedules
 from bench.measurement import Measurement, table
 from bench.stacks import run_mock_provider
 from orchestration_site.proving.servers import run_postgres, run_redis
 
-FIGURES = ("engine", "endpoint", "memory", "pages", "designer", "history", "live-text", "cancelling", "schedules")
+FIGURES = (
+    "engine",
+    "endpoint",
+    "memory",
+    "pages",
+    "designer",
+    "history",
+    "live-text",
+    "cancelling",
+    "schedules",
+    "retention",
+)
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -43,6 +55,7 @@ def main() -> int:
             "designer": measure_designer,
             "schedules": lambda: measure_schedules(postgres_url, redis_url),
             "history": lambda: measure_history(postgres_url, redis_url),
+            "retention": lambda: measure_retention(postgres_url, redis_url),
             "live-text": lambda: measure_live_text(postgres_url, redis_url),
             "cancelling": lambda: measure_cancelling(postgres_url, redis_url),
         }

@@ -22,6 +22,7 @@ from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
 from deployments.limits import KEY_LIMIT_FIELDS
 from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
+from deployments.retention.policy import RETENTION_FIELDS
 from executor.json_schema import validate_instance
 
 take_over_beats_tables()
@@ -70,6 +71,7 @@ class DeploymentAdmin(ReadOnlyAdmin):
         "max_payload_bytes",
         "daily_max_tokens",
         "daily_max_cost_usd",
+        *RETENTION_FIELDS,
         "execution_count",
         "last_execution_at",
         "revision",
@@ -209,6 +211,8 @@ class ExecutionAdmin(ReadOnlyAdmin):
         "started_at",
         "completed_at",
         "duration",
+        "payload_removed_at",
+        "payload_removed_why",
         "events_link",
     ]
     readonly_fields = ["deployment_link", "version_link", "input", "result", "duration", "events_link"]

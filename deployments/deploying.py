@@ -18,6 +18,7 @@ from deployments.executions.lifecycle import cancel_queued_of_deployment
 from deployments.input_schemas import input_schema_of
 from deployments.limits import LIMIT_FIELDS, LimitFields
 from deployments.models import Deployment, ScheduleConfig
+from deployments.retention.policy import RETENTION_FIELDS, RetentionFields
 from deployments.scheduling.entries import schedule_deployment, unschedule_deployment
 from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.failing import SYSTEM
@@ -63,7 +64,7 @@ UNSET: Final = _Unset.UNSET
 
 @dataclass(frozen=True)
 class DeploymentChanges:
-    """What to change; what is left out stays. A mapping for `schedule` or `limits` changes only the fields in it.
+    """What to change; what is left out stays. A mapping for `schedule`, `limits`, `retention` changes only its fields.
 
     A `schedule` of None removes the schedule. The version `latest` is what is saved of the design now.
     """
@@ -71,6 +72,7 @@ class DeploymentChanges:
     status: Literal["active", "inactive"] | _Unset = UNSET
     schedule: ScheduleFields | Mapping[str, Any] | _Unset | None = UNSET
     limits: LimitFields | Mapping[str, Any] | _Unset = UNSET
+    retention: RetentionFields | Mapping[str, Any] | _Unset = UNSET
     version: VersionChoice | _Unset = UNSET
 
 
@@ -128,11 +130,13 @@ def update_deployment(
             deployment.design_name = deployment.design.name
         if changes.limits is not UNSET:
             _merged_limits(deployment, changes.limits).put_on(deployment)
+        if changes.retention is not UNSET:
+            RetentionFields.of(deployment).changed_by(changes.retention).put_on(deployment)
         if changes.status is not UNSET:
             _set_status(deployment, changes.status, by)
         _change_schedule(deployment, changes)
         deployment.updated_by = by
-        deployment.save(update_fields=[*_CHANGED_FIELDS, *LIMIT_FIELDS])
+        deployment.save(update_fields=[*_CHANGED_FIELDS, *LIMIT_FIELDS, *RETENTION_FIELDS])
         if since is not None:
             _reschedule(deployment, after=since)
         _record("deployment.changed", deployment, by, _told(changes, deployment))
@@ -174,13 +178,15 @@ def _told(changes: DeploymentChanges, deployment: Deployment) -> dict[str, Any]:
         told["status"] = changes.status
     if changes.limits is not UNSET:
         told["limits"] = dict(_values_of(changes.limits))
+    if changes.retention is not UNSET:
+        told["retention"] = dict(_values_of(changes.retention))
     if changes.schedule is not UNSET:
         schedule = None if changes.schedule is None else dict(_values_of(changes.schedule))
         told["schedule"] = schedule and {name: value for name, value in schedule.items() if name != "input_data"}
     return told
 
 
-def _values_of(given: LimitFields | ScheduleFields | Mapping[str, Any]) -> Mapping[str, Any]:
+def _values_of(given: LimitFields | RetentionFields | ScheduleFields | Mapping[str, Any]) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else asdict(given)
 
 

@@ -11,6 +11,7 @@ from deployments.pages.designs import DesignsPage, SampleDocument
 from deployments.pages.executing import ExecuteDialog
 from deployments.pages.execution import ExecutionPage
 from deployments.pages.history import HistoryDialog, HistoryPage
+from deployments.pages.retention import RetentionPreview
 
 urlpatterns = [
     path("", DeploymentsPage.as_view(), name="deployments"),
@@ -20,6 +21,7 @@ urlpatterns = [
     path("deployments/<uuid:pk>/call", CallDialog.as_view(), name="call-dialog"),
     path("deployments/<uuid:pk>/delete", DeleteDialog.as_view(), name="delete-dialog"),
     path("deployments/<uuid:pk>/differences", VersionDifferences.as_view(), name="version-differences"),
+    path("deployments/<uuid:pk>/retention", RetentionPreview.as_view(), name="retention-preview"),
     path("designs", DesignsPage.as_view(), name="designs"),
     path("designs/samples/<slug:sample>", SampleDocument.as_view(), name="sample-document"),
     path("deployments/<uuid:deployment_id>/execute", ExecuteDialog.as_view(), name="execute-dialog"),

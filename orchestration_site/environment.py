@@ -134,6 +134,34 @@ class Environment(BaseSettings):
     execution_payload_ceiling_bytes: int = Field(
         default=268_435_456, ge=1_024, description="The most of them that a deployment may be given."
     )
+    keep_payload_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=36_500,
+        description="Days that input, result and events of an execution are kept, unless its deployment says. Without"
+        " it, and with 0, for ever.",
+    )
+    keep_payload_last: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="Of how many executions of a deployment, the latest, they are kept at most. Without it, and with 0,"
+        " of all.",
+    )
+    keep_history_days: int | None = Field(
+        default=None,
+        ge=0,
+        le=36_500,
+        description="Days that an execution stays in the history at all, unless its deployment says. Without it, and"
+        " with 0, for ever.",
+    )
+    keep_history_last: int | None = Field(
+        default=None,
+        ge=0,
+        le=1_000_000,
+        description="How many executions of a deployment, the latest, stay in the history at most. Without it, and with"
+        " 0, all.",
+    )
     lease_seconds: float = Field(
         default=30, gt=0, description="A worker that has not renewed an execution for that long has lost it."
     )

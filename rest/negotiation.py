@@ -18,3 +18,17 @@ class EventStreamRenderer(BaseRenderer):
     ) -> bytes:
         """What is no stream after all (an answer from before the stream began) as one JSON event."""
         return b"data: " + JSONRenderer().render(data) + b"\n\n"
+
+
+class LinesRenderer(BaseRenderer):
+    """Lets a view answer with NDJSON, a stream of its own; problems are JSON."""
+
+    media_type = "application/x-ndjson"
+    format = "ndjson"
+    charset = None
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """What is no stream after all as one line of JSON."""
+        return JSONRenderer().render(data) + b"\n"

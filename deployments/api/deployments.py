@@ -21,6 +21,7 @@ from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.executions import answer_detail, executions_shown
 from deployments.api.filters import DeploymentFilters, LogFilters
 from deployments.api.refusals import refusals_as_problems
+from deployments.api.retention import RetentionAnswer, answer_retention, read_retention
 from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS
 from deployments.api.serializers import (
     DeploymentSerializer,
@@ -29,12 +30,14 @@ from deployments.api.serializers import (
     ExecuteRequest,
     ExecutionDetail,
     ExecutionSummary,
+    RetentionSerializer,
 )
 from deployments.deploying import UNSET, DeploymentChanges, deploy_design, undeploy, update_deployment
 from deployments.keys import calling_key
 from deployments.limits import KeyLimits, LimitFields
 from deployments.models import Deployment
 from deployments.models.deployment import DeploymentQuerySet
+from deployments.retention.policy import RetentionFields
 from deployments.scheduling.validation import ScheduleFields
 from designs.models import OrchestrationDesign
 from rest.async_view import AwaitMixin
@@ -96,7 +99,7 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         return response
 
     @extend_schema(
-        summary="Change a deployment; schedule and limits are replaced whole",
+        summary="Change a deployment; schedule, limits and retention are replaced whole",
         parameters=[_IF_MATCH],
         request=DeploymentUpdate,
         responses={200: DeploymentSerializer},
@@ -111,12 +114,13 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
                 status=given.get("status", UNSET),
                 schedule=ScheduleFields(**schedule) if isinstance(schedule, dict) else schedule,
                 limits=LimitFields(**given["limits"]) if "limits" in given else UNSET,
+                retention=RetentionFields(**given["retention"]) if "retention" in given else UNSET,
                 version=given.get("version", UNSET),
             )
         )
 
     @extend_schema(
-        summary="Change a deployment; of schedule and limits only the given fields",
+        summary="Change a deployment; of schedule, limits and retention only the given fields",
         parameters=[_IF_MATCH],
         request=DeploymentUpdate,
         responses={200: DeploymentSerializer},
@@ -188,6 +192,16 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
     )
     def daily_use(self, request: Request, pk: UUID) -> Response:
         return Response(DailyUseSerializer(daily_use_of(self.get_object())).data)
+
+    @extend_schema(
+        summary="What is kept of its history, and how much would go now",
+        description="With parameters, as if they were saved: what is left out stays as it is.",
+        parameters=[RetentionSerializer],
+        responses=RetentionAnswer,
+    )
+    @action(detail=True, methods=["get"], serializer_class=RetentionAnswer, filterset_class=None)
+    def retention(self, request: Request, pk: UUID) -> Response:
+        return Response(answer_retention(self.get_object(), read_retention(request)))
 
     def _change(self, changes: DeploymentChanges) -> Response:
         deployment = self.get_object()

@@ -1,5 +1,6 @@
 """Executions over REST: read them, follow them, cancel them, run them again."""
 
+from typing import cast
 from uuid import UUID
 
 from django.http.response import HttpResponseBase
@@ -19,7 +20,8 @@ from rest_framework.response import Response
 from access.permissions import caller_of, rows_of
 from access.principal import Principal
 from access.rights import RIGHTS
-from deployments.api.filters import ExecutionFilters
+from deployments.api.exporting import stream_export
+from deployments.api.filters import ExecutionFilters, ExportFilters
 from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
 from deployments.api.refusals import reruns_as_problems
 from deployments.api.schemas import CALL_PARAMETERS, LIMIT_ANSWER, REFUSAL_HEADERS, StreamedEvent
@@ -32,7 +34,8 @@ from deployments.live.sse import stream_events
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
 from rest.async_view import AwaitMixin
-from rest.negotiation import EventStreamRenderer
+from rest.filters import refuse_unknown_parameters
+from rest.negotiation import EventStreamRenderer, LinesRenderer
 from rest.problems import ApiProblem
 from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
@@ -80,6 +83,24 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
     @extend_schema(summary="One execution with everything", responses=ExecutionDetail)
     def retrieve(self, request: Request, pk: UUID) -> Response:
         return answer_detail(self.get_object())
+
+    @extend_schema(
+        summary="All that the filters find, as NDJSON: one execution a line, newest first, streamed",
+        description="A stream that breaks off was cut short: the whole one ends with the end of its body.",
+        filters=True,
+        responses={(200, "application/x-ndjson"): OpenApiResponse(ExecutionDetail, description="Of each line.")},
+    )
+    @action(
+        detail=False,
+        methods=["get"],
+        renderer_classes=[LinesRenderer, JSONRenderer],
+        filterset_class=ExportFilters,
+        pagination_class=None,
+    )
+    def export(self, request: Request) -> HttpResponseBase:
+        executions = cast(ExecutionLogQuerySet, self.filter_queryset(self.get_queryset()))
+        refuse_unknown_parameters(request, {"format", *ExportFilters.base_filters})
+        return stream_export(request, executions)
 
     @extend_schema(
         summary="Its events as Server-Sent Events: those that were, then those that come",

@@ -77,7 +77,7 @@ class LogFilters(filters.FilterSet):  # type: ignore[misc] # django-filter ships
     """
 
     #: What an index leads to, beside the deployment and the team.
-    INDEXED = ("status", "created_after", "created_before", "deployment_id")
+    INDEXED: tuple[str, ...] = ("status", "created_after", "created_before", "deployment_id")
 
     status = AnyOfFilter(choices=ExecutionLog.Status.choices)
     trigger_type = AnyOfFilter(choices=ExecutionLog.Trigger.choices)
@@ -116,6 +116,21 @@ class ExecutionFilters(LogFilters):
 
     deployment_id = filters.UUIDFilter()
     design_id = filters.UUIDFilter()
+
+
+class ExportFilters(ExecutionFilters):
+    """The same, and what each line holds."""
+
+    INDEXED = (*ExecutionFilters.INDEXED, "with_payloads")
+
+    with_payloads = filters.ChoiceFilter(
+        choices=[("true", "true"), ("false", "false")],
+        method="take_all",
+        help_text="Whether input, result and events are exported too; by default they are not.",
+    )
+
+    def take_all(self, queryset: ExecutionLogQuerySet, name: str, value: str) -> ExecutionLogQuerySet:
+        return queryset
 
 
 def _by_id(executions: ExecutionLogQuerySet, text: str) -> ExecutionLogQuerySet | None:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.models.execution import NEWEST_FIRST
 from deployments.money import money_text
+from deployments.retention.policy import MAX_DAYS, MAX_LAST
 from deployments.scheduling.cron import MAX_EXPRESSION_CHARACTERS
 from deployments.scheduling.validation import (
     MAX_CATCH_UP_WINDOW_SECONDS,
@@ -159,6 +160,31 @@ class LimitsSerializer(RateLimits):
     )
 
 
+class RetentionSerializer(StrictSerializer):
+    """How long history is kept. Null means the site's default, 0 for ever; what is beyond either end goes."""
+
+    keep_payload_days = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=MAX_DAYS,
+        help_text="Input, result and events of an execution go so many days after it was asked for.",
+    )
+    keep_payload_last = serializers.IntegerField(
+        allow_null=True, default=None, min_value=0, max_value=MAX_LAST, help_text="Or with so many newer executions."
+    )
+    keep_history_days = serializers.IntegerField(
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=MAX_DAYS,
+        help_text="The execution goes whole so many days after it was asked for.",
+    )
+    keep_history_last = serializers.IntegerField(
+        allow_null=True, default=None, min_value=0, max_value=MAX_LAST, help_text="Or with so many newer executions."
+    )
+
+
 @extend_schema_field(
     {
         "oneOf": [{"type": "integer", "minimum": 1}, {"type": "string", "const": "latest"}],
@@ -194,6 +220,7 @@ class DeploymentUpdate(StrictSerializer):
     status = serializers.ChoiceField(choices=["active", "inactive"], required=False)
     schedule = ScheduleSerializer(allow_null=True, required=False)
     limits = LimitsSerializer(required=False)
+    retention = RetentionSerializer(required=False)
     version = VersionChoiceField(required=False)
 
 
@@ -205,6 +232,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
     status_reason = serializers.SerializerMethodField()
     schedule = serializers.SerializerMethodField()
     limits = LimitsSerializer(source="*")
+    retention = RetentionSerializer(source="*")
 
     class Meta:
         model = Deployment
@@ -219,6 +247,7 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "status_reason",
             "schedule",
             "limits",
+            "retention",
             "last_execution_at",
             "execution_count",
             "created_at",
@@ -291,6 +320,9 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
     error = serializers.SerializerMethodField()
     usage = AnyJsonField()
     cost = MoneyField(allow_null=True)
+    payload_removed_at = serializers.DateTimeField(
+        allow_null=True, help_text="When retention removed input, result and events."
+    )
 
     class Meta:
         model = ExecutionLog
@@ -315,6 +347,7 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
             "started_at",
             "completed_at",
             "duration_ms",
+            "payload_removed_at",
         ]
         read_only_fields = fields
 
@@ -348,9 +381,10 @@ class ExecutionDetail(ExecutionSummary):
     class Meta(ExecutionSummary.Meta):
         fields = [*ExecutionSummary.Meta.fields, "reruns", "input_data", "result_data", "events"]
         read_only_fields = fields
-        extra_kwargs = {"input_data": {"help_text": "What the execution was given."}}
 
-    input_data = JsonObjectField()
+    input_data = JsonObjectField(
+        help_text="What it was given; empty once `payload_removed_at` says so, as is all below."
+    )
     result_data = AnyJsonField(allow_null=True)
 
     def get_reruns(self, execution: ExecutionLog) -> list[UUID]:

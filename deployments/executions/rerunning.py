@@ -44,6 +44,7 @@ def rerun_execution(
     if (earlier := find_replay(deployment=parent.deployment, idempotency=idempotency)) is not None:
         return Started(earlier, replayed=True)
     _refuse_unready(parent)
+    _refuse_without_payload(parent, start_from, input_data)
     if input_data is not None:
         _check_input(parent, input_data)
     return start_execution(
@@ -80,6 +81,18 @@ def _refuse_unready(parent: ExecutionLog) -> None:
         raise RerunRefused(message, code="deployment-undeployed")
     if parent.deployment is None and parent.design.deleted_at is not None:
         raise RerunRefused("The design of this execution was deleted, so it runs no more.", code="design-deleted")
+
+
+def _refuse_without_payload(parent: ExecutionLog, start_from: str, input_data: JsonObject | None) -> None:
+    if parent.payload_removed_at is None:
+        return
+    gone = f"were removed {parent.payload_removed_in_words}"
+    if start_from != START:
+        message = f"The results of this execution {gone}, so nothing of it can be reused. Run it from {START}."
+        raise RerunRefused(message, code="results-gone")
+    if input_data is None:
+        message = f"The input and result of this execution {gone}. Send the input to run it with as input_data."
+        raise RerunRefused(message, code="input-gone")
 
 
 def _check_input(parent: ExecutionLog, input_data: JsonObject) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from deployments.executions.journal import event_row, stream_recorded
 from deployments.models import ExecutionEvent, ExecutionLog
 from executor.json_types import JsonObject
-from executor.reuse import Reuse
+from executor.reuse import START, Reuse
 
 COPIED_AT_ONCE = 200
 
@@ -29,10 +29,13 @@ class Rerun:
     reuse: Reuse
 
     def hold_parent(self) -> None:
-        """Lock the parent, so that it stays until the transaction's end. Raises `ParentGone`."""
+        """Lock the parent, so that it and its results stay until the transaction's end. Raises `ParentGone`."""
         parents = ExecutionLog.objects.filter(id=self.parent_id).select_for_update(no_key=True, of=("self",))
-        if not parents.values_list("id").first():
+        found = parents.values_list("payload_removed_at").first()
+        if found is None:
             raise ParentGone("This execution was deleted in the meantime.")
+        if found[0] is not None and self.start_from != START:
+            raise ParentGone("The results of this execution were removed in the meantime. Run it from start.")
 
     def about(self) -> JsonObject:
         """What the re-run's first event says: `reused` is what its own usage and cost leave out from the beginning."""

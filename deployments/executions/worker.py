@@ -26,6 +26,7 @@ from deployments.executions.retirement import resident_bytes, retirement
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
+from deployments.retention.sweep import RetentionSweep
 from deployments.scheduling.failing import pause_when_failing
 from deployments.scheduling.followers import release_followers
 from designs.models import DesignVersion
@@ -43,6 +44,8 @@ RELEASE_SECONDS = 5.0
 SEAL_SECONDS = 600.0
 #: How often it is looked for what is too old to be kept.
 FORGET_SECONDS = 3_600
+#: How often a worker does something for retention, and how often it looks whether there is anything to do.
+RETAIN_SECONDS, RETAINED_SECONDS = 10.0, 60.0
 MAX_PUT_OFF = 1_000
 MEGABYTE = 1_000_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
@@ -158,7 +161,7 @@ class Worker:
             task.cancel()
 
     async def _watch(self) -> None:
-        watching = (self._listen(), self._beat(), self._sweep())
+        watching = (self._listen(), self._beat(), self._sweep(), _retain())
         self._background = [asyncio.create_task(watch) for watch in watching]
 
     async def _listen(self) -> None:
@@ -285,6 +288,14 @@ class Worker:
         failed = [write.schedule_id for write in writes if write.ending and write.ending.status == "failed"]
         for schedule_id in {schedule_id for schedule_id in failed if schedule_id}:
             asyncio.run_coroutine_threadsafe(_pause_when_failing(schedule_id), self._loop)
+
+
+async def _retain() -> None:
+    """Remove what is beyond its period, apart from the sweep: nothing of an execution waits for it."""
+    retention = RetentionSweep()
+    while True:
+        await asyncio.sleep(RETAINED_SECONDS if retention.is_done else RETAIN_SECONDS)
+        await _attempt(in_database_thread(retention.run), "History could not be looked through for what is to go")
 
 
 async def _attempt(part: Awaitable[object], complaint: str) -> None:

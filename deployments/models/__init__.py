@@ -4,7 +4,7 @@ from deployments.models.api_key import ApiKey
 from deployments.models.deployment import Deployment
 from deployments.models.execution import ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.models.schedule import BeatLease, ScheduleConfig
-from deployments.models.use import DailyCharge, DailyUse, RateWindow
+from deployments.models.use import DailyCharge, DailyUse, RateWindow, RetentionTally
 
 __all__ = [
     "ApiKey",
@@ -16,5 +16,6 @@ __all__ = [
     "ExecutionLog",
     "IdempotencyKey",
     "RateWindow",
+    "RetentionTally",
     "ScheduleConfig",
 ]

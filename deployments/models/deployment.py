@@ -67,6 +67,12 @@ class Deployment(TeamOwned):
     daily_max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     daily_max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
 
+    # How long history is kept: null means the site's default, 0 for ever. See `deployments.retention`.
+    keep_payload_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_payload_last = models.PositiveIntegerField(null=True, blank=True)
+    keep_history_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_history_last = models.PositiveIntegerField(null=True, blank=True)
+
     last_execution_at = models.DateTimeField(null=True, blank=True)
     execution_count = models.PositiveBigIntegerField(default=0)
     created_by = models.CharField(max_length=200, blank=True, default="")

@@ -1,5 +1,6 @@
 """What ran: the audit row of an execution, its journal, and the keys that make a call safe to repeat."""
 
+from datetime import UTC
 from typing import Self
 from uuid import UUID
 
@@ -122,6 +123,10 @@ class ExecutionLog(TeamOwned):
     completed_at = models.DateTimeField(null=True, blank=True)
     duration_ms = models.PositiveBigIntegerField(null=True, blank=True)
 
+    #: When retention took input, result and events away, and which period was over: `after 30 days`.
+    payload_removed_at = models.DateTimeField(null=True, blank=True)
+    payload_removed_why = models.CharField(max_length=60, blank=True, db_default="", default="")
+
     objects = ExecutionLogQuerySet.as_manager()
 
     class Meta:
@@ -174,6 +179,12 @@ class ExecutionLog(TeamOwned):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL_STATUSES
+
+    @property
+    def payload_removed_in_words(self) -> str:
+        """The end of a sentence about what is gone: `by retention on 2026-03-01, after 30 days`."""
+        day = "" if self.payload_removed_at is None else f" on {self.payload_removed_at.astimezone(UTC):%Y-%m-%d}"
+        return f"by retention{day}, {self.payload_removed_why}"
 
     def is_visible_to(self, principal: Principal, *verbs: Verb) -> bool:
         """What `visible_to` says of many rows, of this one. Its team and deployment never change."""

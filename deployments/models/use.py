@@ -1,7 +1,8 @@
-"""What is counted against limits: calls in a window of time, and what a day's budget has been used for."""
+"""What is counted: calls in a window of time, what a day's budget has been used for, and what retention took."""
 
 from django.db import models
 
+from access.models import Team
 from deployments.models.execution import ExecutionLog
 
 
@@ -59,3 +60,21 @@ class DailyCharge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.execution_id} on {self.day}"
+
+
+class RetentionTally(models.Model):
+    """What retention has removed of one deployment on one day (UTC). Once the day is over the audit has it instead."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+", db_index=False)
+    owner_id = models.UUIDField(help_text="The deployment's id; of runs of drafts, which have none, all zeros.")
+    day = models.DateField()
+    payloads = models.PositiveBigIntegerField(default=0)
+    executions = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "tally of retention"
+        verbose_name_plural = "tallies of retention"
+        constraints = [models.UniqueConstraint(fields=["day", "owner_id", "team"], name="retention_tally_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.owner_id} on {self.day}"

@@ -1,4 +1,4 @@
-"""The dialog that changes a deployment: its status, schedule, limits, version and keys."""
+"""The dialog that changes a deployment: its status, schedule, limits, how long history is kept, version and keys."""
 
 import json
 from typing import Any, Final
@@ -12,7 +12,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from access.rights import RIGHTS
 from deployments.api.daily_use import daily_use_of
 from deployments.api.example_inputs import example_input
-from deployments.api.serializers import LimitsSerializer, ScheduleSerializer
+from deployments.api.serializers import LimitsSerializer, RetentionSerializer, ScheduleSerializer
 from deployments.keys import SCOPES
 from deployments.models import ApiKey, Deployment
 from deployments.models.deployment import DeploymentQuerySet
@@ -24,7 +24,13 @@ from rest.preconditions import etag
 
 MAX_VERSIONS: Final = 100
 MAX_KEYS: Final = 100
-TABS: Final = (("schedule", "Status and schedule"), ("limits", "Limits"), ("version", "Version"), ("keys", "Keys"))
+TABS: Final = (
+    ("schedule", "Status and schedule"),
+    ("limits", "Limits"),
+    ("retention", "History"),
+    ("version", "Version"),
+    ("keys", "Keys"),
+)
 #: Of each limit: its name in the API, what it is called, what it does, and the step of its field.
 LIMITS: Final = (
     ("max_concurrent", "Executions at once", "Beyond that, calls wait or are refused.", "1"),
@@ -47,6 +53,13 @@ LIMITS: Final = (
     ("rate_seconds", "Rate: in so many seconds", "From the first call on. 60 is a minute, 3600 an hour.", "1"),
     ("daily_max_tokens", "Tokens of a day", "Of all executions together; a day begins at midnight UTC.", "1"),
     ("daily_max_cost_usd", "Cost of a day, in USD", "As above, and as far as prices are known.", "any"),
+)
+#: The same of how long history is kept.
+RETENTION: Final = (
+    ("keep_payload_days", "Payloads: days", "Then input, result and events of an execution go."),
+    ("keep_payload_last", "Payloads: of the last", "Of so many executions at most, whatever their age."),
+    ("keep_history_days", "Executions: days", "Then an execution goes whole."),
+    ("keep_history_last", "Executions: the last", "So many at most, whatever their age."),
 )
 #: The same of a key that is made.
 KEY_LIMITS: Final = (
@@ -71,18 +84,27 @@ class ConfigureDialog(DeploymentPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         deployment = self.deployment
         limits = dict(LimitsSerializer(deployment).data)
+        retention = dict(RetentionSerializer(deployment).data)
         schema = deployment.version.document.get("input_schema")
         wanted = self.request.GET.get("tab", "")
         return super().get_context_data(
             tab=wanted if wanted in dict(TABS) else TABS[0][0],
             tabs=TABS,
             etag=etag(deployment.revision),
-            base=_json({"status": deployment.status, "schedule": _schedule(deployment), "limits": limits}),
+            base=_json(
+                {
+                    "status": deployment.status,
+                    "schedule": _schedule(deployment),
+                    "limits": limits,
+                    "retention": retention,
+                }
+            ),
             schedule=getattr(deployment, "schedule", None),
             schedule_json=_json(_schedule(deployment)),
             schema=_json(schema or {}),
             example=_json(example_input(schema)),
             limits=[(*row, limits[row[0]]) for row in LIMITS],
+            retention=[(*row, retention[row[0]]) for row in RETENTION],
             used_today=used_in_words(daily_use_of(deployment)),
             when_full=limits["when_full"],
             versions=list(

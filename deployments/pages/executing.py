@@ -48,10 +48,12 @@ class ExecuteDialog(Page):
 def _recent_inputs(executions: Any) -> list[Json]:
     """What the last executions were given, each input once."""
     inputs: dict[str, Json] = {}
-    newest = executions.order_by(*NEWEST_FIRST).values_list("input_data", "created_at", "trigger_type")
-    for value, created_at, trigger_type in newest[:RECENT_INPUTS]:
+    newest = executions.order_by(*NEWEST_FIRST).values_list(
+        "input_data", "created_at", "trigger_type", "payload_removed_at"
+    )
+    for value, created_at, trigger_type, removed_at in newest[:RECENT_INPUTS]:
         written = json.dumps(value)
-        if len(written) <= MOST_CHARACTERS:
+        if removed_at is None and len(written) <= MOST_CHARACTERS:
             label = f"Execution of {created_at:%d %b %Y, %H:%M:%S} UTC ({trigger_type})"
             inputs.setdefault(written, {"label": label, "value": value})
     return list(inputs.values())

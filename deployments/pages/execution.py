@@ -50,6 +50,8 @@ class ExecutionPage(Page):
 
 def _places_to_rerun(execution: ExecutionLog, trace: Trace) -> list[tuple[str, str]]:
     """What the API's `from` may be, with its words; the likeliest first."""
+    if execution.payload_removed_at is not None:
+        return [("start", "From the start, with the input that you give it here")]
     failed = [("failed", "From the failure: what succeeded is reused")]
     places = failed if execution.status in ("failed", "cancelled") else []
     blocks = [(block.id, f"From the block “{block.label}”") for block in trace.reached if block.state != "skipped"]
@@ -62,6 +64,7 @@ def _difference(execution: ExecutionLog, trace: Trace) -> dict[str, Any] | None:
     if "parent" not in about:
         return None
     parent = execution.parent
+    has_input = parent is not None and parent.payload_removed_at is None
     reused = about.get("reused") or {}
     return {
         "parent_id": about["parent"],
@@ -72,8 +75,8 @@ def _difference(execution: ExecutionLog, trace: Trace) -> dict[str, Any] | None:
         "reused_blocks": [block for block in trace.reached if block.reused],
         "ran_blocks": [block for block in trace.reached if not block.reused],
         "reused_calls": sum(call.reused is not None for block in trace.reached for call in block.calls),
-        "input_changed": None if parent is None else parent.input_data != execution.input_data,
-        "parent_input": None if parent is None else _written(parent.input_data),
+        "input_changed": parent.input_data != execution.input_data if parent and has_input else None,
+        "parent_input": _written(parent.input_data) if parent and has_input else None,
     }
 
 

@@ -78,6 +78,7 @@ class HistoryPage(Page):
             "newest": self._address() if "cursor" in self.request.GET else None,
             "is_filtered": any(self.request.GET.get(name) for name in FILTERS),
             "searched_to": page.searched_to,
+            "export": f"{reverse('execution-export')}?{filters.data.urlencode()}",
         }
 
     def _list(self, filters: ExecutionFilters) -> dict[str, Any]:

@@ -41,6 +41,14 @@ export interface Limits {
   daily_max_cost_usd: string | null;
 }
 
+/** How long history is kept: null is the site's default, 0 for ever. */
+export interface Retention {
+  keep_payload_days: number | null;
+  keep_payload_last: number | null;
+  keep_history_days: number | null;
+  keep_history_last: number | null;
+}
+
 export interface Deployment {
   id: string;
   design_id: string;
@@ -52,6 +60,7 @@ export interface Deployment {
   status_reason: string;
   schedule: Schedule | null;
   limits: Limits;
+  retention: Retention;
   last_execution_at: string | null;
   execution_count: number;
   created_at: string;

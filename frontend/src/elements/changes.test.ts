@@ -12,6 +12,7 @@ const settings = (changes: Partial<Settings> = {}): Settings => ({
   status: "active",
   schedule,
   limits: { max_calls: 5, max_tokens: null },
+  retention: { keep_payload_days: null, keep_history_days: 90 },
   ...changes,
 });
 
@@ -36,4 +37,9 @@ test("a schedule that is taken away is sent as none", () => {
 test("another person's changes are told one by one", () => {
   const theirs = settings({ status: "inactive", limits: { max_calls: null, max_tokens: null } });
   expect(changesInWords(settings(), theirs)).toEqual(["status: inactive", "limits, max calls: none"]);
+});
+
+test("of what is kept, too, only the periods that differ are sent", () => {
+  const after = settings({ retention: { keep_payload_days: 30, keep_history_days: 90 } });
+  expect(changesFrom(settings(), after)).toEqual({ retention: { keep_payload_days: 30 } });
 });

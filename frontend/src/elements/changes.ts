@@ -9,14 +9,20 @@ export interface Settings {
   status: string;
   schedule: NewSchedule | null;
   limits: Record<string, Json>;
+  retention: Record<string, Json>;
 }
 
 /** What the server sets of a schedule; it is no change of a person's. */
 const NOT_SET = ["words", "next_run_at", "paused_by", "paused_reason", "paused_at"];
 
 export function settingsOf(deployment: Deployment): Settings {
-  const { status, schedule, limits } = deployment;
-  return { status, schedule, limits: limits as unknown as Record<string, Json> };
+  const { status, schedule, limits, retention } = deployment;
+  return {
+    status,
+    schedule,
+    limits: limits as unknown as Record<string, Json>,
+    retention: retention as unknown as Record<string, Json>,
+  };
 }
 
 /** The smallest change that makes `before` into `after`; undefined where nothing differs. */
@@ -27,6 +33,8 @@ export function changesFrom(before: Settings, after: Settings): Record<string, u
   if (schedule !== undefined) changes.schedule = schedule;
   const limits = ofFields(before.limits, after.limits);
   if (Object.keys(limits).length) changes.limits = limits;
+  const retention = ofFields(before.retention, after.retention);
+  if (Object.keys(retention).length) changes.retention = retention;
   return Object.keys(changes).length ? changes : undefined;
 }
 

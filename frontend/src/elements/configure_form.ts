@@ -25,7 +25,7 @@ type Sending = (button: HTMLButtonElement) => Promise<void>;
 
 class ConfigureForm extends HTMLElement {
   #etag = "";
-  #base: Settings = { status: "", schedule: null, limits: {} };
+  #base: Settings = { status: "", schedule: null, limits: {}, retention: {} };
 
   connectedCallback(): void {
     this.#etag = this.getAttribute("etag") ?? "*";
@@ -49,19 +49,25 @@ class ConfigureForm extends HTMLElement {
     return this.querySelector<HTMLElement>("[data-error]");
   }
 
-  get #limitControls(): Map<string, Control> {
-    const controls = [...this.querySelectorAll<Control>("[data-limit]")];
-    return new Map(controls.map((control) => [`/limits/${control.name}`, control]));
+  /** The fields of limits and of retention, by their places in what is sent. */
+  get #numberControls(): Map<string, Control> {
+    const places = { limits: "[data-limit]", retention: "[data-retention]" };
+    return new Map(
+      Object.entries(places).flatMap(([place, selector]) =>
+        [...this.querySelectorAll<Control>(selector)].map((control) => [`/${place}/${control.name}`, control] as const),
+      ),
+    );
   }
 
   /** What the form shows now. */
   #typed(): Settings {
     const status = this.querySelector<HTMLInputElement>("[name=status]:checked")?.value ?? this.#base.status;
-    const limits: Record<string, Json> = {};
-    for (const control of this.#limitControls.values()) {
-      limits[control.name] = limitOf(control, this.#base.limits[control.name] ?? null);
+    const typed = { limits: {} as Record<string, Json>, retention: {} as Record<string, Json> };
+    for (const [pointer, control] of this.#numberControls) {
+      const place = pointer.startsWith("/limits/") ? "limits" : "retention";
+      typed[place][control.name] = numberOf(control, this.#base[place][control.name] ?? null);
     }
-    return { status, schedule: this.querySelector("schedule-editor")?.value ?? null, limits };
+    return { status, schedule: this.querySelector("schedule-editor")?.value ?? null, ...typed };
   }
 
   async #save(button: HTMLButtonElement | null): Promise<void> {
@@ -80,7 +86,7 @@ class ConfigureForm extends HTMLElement {
 
   #isUnfinished(): boolean {
     const isBroken = this.querySelector("schedule-editor")?.isBroken ?? false;
-    return isBroken || [...this.#limitControls.values()].some((control) => control.validity.badInput);
+    return isBroken || [...this.#numberControls.values()].some((control) => control.validity.badInput);
   }
 
   /** What was typed meanwhile is no part of it. */
@@ -110,7 +116,7 @@ class ConfigureForm extends HTMLElement {
     const problems = error.problem.errors ?? [];
     const editor = this.querySelector("schedule-editor");
     if (editor) editor.problems = below(problems, "/schedule");
-    placeProblems(this.#limitControls, problems);
+    placeProblems(this.#numberControls, problems);
     const wrong = [...this.querySelectorAll('[aria-invalid="true"]')].find((one) =>
       one.matches("input, select, textarea"),
     );
@@ -185,7 +191,7 @@ class ConfigureForm extends HTMLElement {
 }
 
 /** A number as the API takes it. Money stays text, and what was not touched stays as it was. */
-function limitOf(control: Control, before: Json): Json {
+function numberOf(control: Control, before: Json): Json {
   if (control.value === String(before ?? "")) return before;
   if (control.value === "") return null;
   return TEXTS.has(control.name) ? control.value : Number(control.value);
