@@ -16,6 +16,9 @@ from django.db.models.sql import InsertQuery, UpdateQuery
 RowT = TypeVar("RowT", bound=models.Model)
 Values = Mapping[str, Any]
 
+#: From so many rows on PostgreSQL's COPY, which takes a round trip more, is the faster way to insert.
+ROWS_TO_COPY = 8
+
 
 class Slot(Expression):
     """A value that is given when the statement runs, with the type of a model's field."""
@@ -56,9 +59,11 @@ class Prepared:
         return self._fill(values, connections[DEFAULT_DB_ALIAS])
 
     def _fill(self, values: Values, database: BaseDatabaseWrapper) -> list[Any]:
-        # Given the connection itself: through `django.db.connection` each field's conversion looks it up anew.
+        # Given the connection itself: through `django.db.connection` each field's conversion looks it up anew. To every
+        # field None is NULL, and of most rows half the columns are.
         return [
-            fixed if prepare is None else prepare(values[name], database) for name, prepare, fixed in self._parameters
+            fixed if prepare is None else None if (value := values[name]) is None else prepare(value, database)
+            for name, prepare, fixed in self._parameters
         ]
 
     def run_each(self, rows: Iterable[Values]) -> int:
@@ -189,9 +194,27 @@ class PreparedInsert:
 
     def insert(self, rows: Sequence[models.Model]) -> None:
         """Raises `IntegrityError` and `DataError` as `bulk_create` does."""
-        self._prepared.run_each({f.name: getattr(row, f.attname) for f in self._fields} for row in rows)
+        values = ({field.name: getattr(row, field.attname) for field in self._fields} for row in rows)
+        if len(rows) >= ROWS_TO_COPY and connection.vendor == "postgresql":
+            self._copy(values)
+        else:
+            self._prepared.run_each(values)
         for row in rows:
             row._state.adding, row._state.db = False, connection.alias  # noqa: SLF001 - Django's documented API
+
+    def _copy(self, rows: Iterable[Values]) -> None:
+        """The same with PostgreSQL's COPY, which takes many rows in half the time and less."""
+        database = connections[DEFAULT_DB_ALIAS]
+        filled = [self._prepared._fill(values, database) for values in rows]  # noqa: SLF001 - of this module
+        with database.cursor() as cursor, database.wrap_database_errors, cursor.copy(self._copy_sql) as copy:
+            for each in filled:
+                copy.write_row(each)
+
+    @cached_property
+    def _copy_sql(self) -> str:
+        quote = connection.ops.quote_name
+        columns = ", ".join(quote(field.column) for field in self._fields)
+        return f"COPY {quote(self._model._meta.db_table)} ({columns}) FROM STDIN"  # noqa: SLF001 - Django's documented API
 
     @cached_property
     def _prepared(self) -> Prepared:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, transaction
@@ -17,7 +18,7 @@ from django.utils import timezone
 from deployments.executions import lifecycle
 from deployments.executions.publisher import publisher
 from deployments.models import ExecutionLog, ScheduleConfig
-from deployments.prepared_statements import PreparedUpdate
+from deployments.prepared_statements import PreparedUpdate, Values
 from deployments.scheduling.entries import show_run, turn_entries_off
 from deployments.scheduling.failing import pause_broken, pause_when_failing
 from deployments.scheduling.followers import cancel_previous
@@ -25,8 +26,11 @@ from deployments.scheduling.planning import BROKEN_INSIDE, Batch, plan
 
 log = logging.getLogger(__name__)
 
-#: Those of one transaction: with more the first of many wait for the last, with fewer all of them are later.
-SCHEDULES_AT_ONCE = 64
+#: Those of one transaction: with more the first of many wait for the last, with fewer all of them are later. The median
+#: of a hundred that are due together is in the first.
+SCHEDULES_AT_ONCE = 52
+#: So many schedules that go on alike are written at once; fewer are quicker written by a statement that is ready.
+ALIKE = 4
 #: What fires later than this is worth a line in the log.
 LATE_SECONDS = 3.0
 
@@ -79,25 +83,33 @@ def seconds_until_next() -> float | None:
     return None if soonest is None else (soonest - timezone.now()).total_seconds()
 
 
-def _fire_some(schedule_id: UUID | None) -> tuple[int, bool]:
+def _fire_some(schedule_id: UUID | None, *, knows_all: bool = True) -> tuple[int, bool]:
+    """How many executions that made, and whether more schedules may be due.
+
+    Who `knows_all` takes it that no time has its row already, which holds but for a clock that was set back, and a
+    stock beat that has run. Where it does not hold, nothing is stored, and each schedule is fired by itself.
+    """
     locked: list[UUID] = []
     try:
         with transaction.atomic():
             now = timezone.now()
             locked = _lock_due(now, schedule_id)
-            batch = _fire(_read(locked), now)
+            batch = _fire(_read(locked), now, knows_all=knows_all)
     except (IntegrityError, DataError) as error:
-        return _fire_one_by_one(locked, error), False
+        return _fire_one_by_one(locked, error, gives_up=not knows_all), False
     _log_lateness(batch)
     return len(batch.executions), len(locked) == SCHEDULES_AT_ONCE and bool(batch.advanced)
 
 
-def _fire(schedules: Sequence[ScheduleConfig], now: datetime, *, catches_up: bool = True) -> Batch:
+def _fire(
+    schedules: Sequence[ScheduleConfig], now: datetime, *, catches_up: bool = True, knows_all: bool = False
+) -> Batch:
     """Within a transaction that holds the locks of these schedules."""
     batch = plan(schedules, now, catches_up=catches_up)
-    _leave_out_known(batch)
+    if not knows_all:
+        _leave_out_known(batch)
     lifecycle.accept_all(batch.executions)
-    _ADVANCE.run_each(batch.advanced)
+    _advance(batch.advanced)
     show_run([row["id"] for row in batch.advanced], now)
     turn_entries_off([row["id"] for row in batch.advanced if row["next_occurrence_at"] is None])
     # What goes wrong after the commit undoes nothing, and is nobody's error: it is made up for.
@@ -105,13 +117,29 @@ def _fire(schedules: Sequence[ScheduleConfig], now: datetime, *, catches_up: boo
     return batch
 
 
-def _fire_one_by_one(schedule_ids: Sequence[UUID], error: Exception) -> int:
+def _advance(rows: Sequence[Values]) -> None:
+    """Write where each schedule goes on. Those of one tick mostly go on together: one statement does for them."""
+    alike: dict[tuple[Any, Any], list[Values]] = {}
+    for row in rows:
+        alike.setdefault((row["next_occurrence_at"], row["next_fire_at"]), []).append(row)
+    few: list[Values] = []
+    for (occurrence, fires_at), same in alike.items():
+        if len(same) < ALIKE:
+            few += same
+        else:
+            schedules = ScheduleConfig.objects.filter(id__in=[row["id"] for row in same])
+            schedules.update(next_occurrence_at=occurrence, next_fire_at=fires_at)
+    _ADVANCE.run_each(few)
+
+
+def _fire_one_by_one(schedule_ids: Sequence[UUID], error: Exception, *, gives_up: bool) -> int:
     """When what they make together cannot be stored: the one whose fault it is pauses itself, the others fire."""
-    if len(schedule_ids) == 1:
-        log.error("What schedule %s makes cannot be stored: %s", schedule_ids[0], error)
-        pause_broken(schedule_id=schedule_ids[0], reason=BROKEN_INSIDE)
+    if gives_up:
+        for schedule_id in schedule_ids:
+            log.error("What schedule %s makes cannot be stored: %s", schedule_id, error)
+            pause_broken(schedule_id=schedule_id, reason=BROKEN_INSIDE)
         return 0
-    return sum(_fire_some(schedule_id)[0] for schedule_id in schedule_ids)
+    return sum(_fire_some(schedule_id, knows_all=False)[0] for schedule_id in schedule_ids)
 
 
 def _lock_due(now: datetime, schedule_id: UUID | None) -> list[UUID]:

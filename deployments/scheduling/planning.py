@@ -126,7 +126,8 @@ def _due_times(schedule: ScheduleConfig, timetable: Timetable, now: datetime) ->
 
 def _open_runs(schedules: Sequence[ScheduleConfig]) -> dict[UUID, Open]:
     """The executions of each that have not ended."""
-    unfinished = ExecutionLog.objects.filter(schedule__in=schedules, status__in=UNFINISHED_STATUSES)
+    ids = [schedule.id for schedule in schedules]
+    unfinished = ExecutionLog.objects.filter(schedule_id__in=ids, status__in=UNFINISHED_STATUSES)
     counts = (
         unfinished.order_by()
         .values_list("schedule_id")

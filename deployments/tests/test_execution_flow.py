@@ -212,9 +212,14 @@ def test_executions_beyond_the_concurrency_wait_and_then_run(worker: Worker, pro
         second.refresh_from_db()
         assert second.status == "queued"
         gate.set()
-    worker.run(second.id, 0)
-    second.refresh_from_db()
-    assert second.status == "completed"
+
+    def has_run() -> bool:
+        # Who publishes the next one at the first one's end may just hold its row, and a claim leaves that to him.
+        worker.run(second.id, 0)
+        second.refresh_from_db()
+        return second.status == "completed"
+
+    eventually(has_run)
     assert provider.counters.in_flight_peak == 1
 
 

@@ -91,6 +91,34 @@ def test_a_time_has_one_row_even_when_the_clock_is_set_back() -> None:
     assert (schedule.paused_at, schedule.next_occurrence_at) == (None, last_minute() + MINUTE), "it goes on"
 
 
+def test_a_time_that_has_its_row_holds_up_none_of_the_many_beside_it() -> None:
+    schedules = [make_schedule(make_deployment(f"d{n}"), after=last_minute() - timedelta(seconds=1)) for n in range(12)]
+    fire_due(schedule_id=schedules[5].id)
+    make_due(schedules[5])
+    assert fire_due() == 11
+    assert fire_due() == 0
+    for schedule in schedules:
+        assert shown(schedule) == ["queued"]
+        schedule.refresh_from_db()
+        assert (schedule.paused_at, schedule.next_occurrence_at) == (None, last_minute() + MINUTE)
+
+
+def test_schedules_that_fire_together_each_go_on_at_their_own_next_time() -> None:
+    """Many that go on alike are written by one statement, the others each by itself."""
+    seconds = [60, 60, 60, 60, 60, 120, 120, 120, 120, 7200]
+    schedules = [
+        make_schedule(make_deployment(f"d{n}"), interval_seconds=each, start_at=last_minute())
+        for n, each in enumerate(seconds)
+    ]
+    for schedule in schedules:
+        make_due(schedule)
+    assert fire_due() == len(seconds)
+    for schedule, each in zip(schedules, seconds, strict=True):
+        schedule.refresh_from_db()
+        expected = last_minute() + timedelta(seconds=each)
+        assert (schedule.next_occurrence_at, schedule.next_fire_at) == (expected, expected)
+
+
 @pytest.mark.parametrize(
     ("catch_up", "expected"),
     [

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 import uuid_utils.compat
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
-from deployments.prepared_statements import PreparedInsert, PreparedRead, PreparedUpdate
+from deployments.prepared_statements import ROWS_TO_COPY, PreparedInsert, PreparedRead, PreparedUpdate
 from deployments.tests.builders import make_deployment, make_queued
 
 pytestmark = pytest.mark.django_db
@@ -107,8 +107,32 @@ def test_an_insert_keeps_every_value() -> None:
     copy.save(update_fields=["error"])  # it counts as stored
 
 
-def test_an_insert_raises_as_any_other_does() -> None:
-    execution = make_queued()
-    event = ExecutionEvent(execution=execution, seq=1, type="agent.started", at=timezone.now())
+def test_many_rows_together_keep_every_value() -> None:
+    source, now = make_queued(), timezone.now()
+    copies = []
+    for number, text in enumerate(["", "\\N", "a\tb\nc\\d", "é\r", '{"a": 1}', *map(str, range(ROWS_TO_COPY))]):
+        copy = ExecutionLog.objects.get(id=source.id)
+        copy.id, copy.cost, copy.error = uuid_utils.compat.uuid7(), Decimal(number) / 7, text
+        copy.cost = copy.cost.quantize(Decimal("0.000000001"))
+        copy.input_data, copy.next_run_at = {"z": text, "a": [None, text]}, now + timedelta(hours=number)
+        copies.append(copy)
+    PreparedInsert(ExecutionLog).insert(copies)
+    for copy in copies:
+        stored = ExecutionLog.objects.get(id=copy.id)
+        for field in ExecutionLog._meta.concrete_fields:
+            assert getattr(stored, field.attname) == getattr(copy, field.attname), field.name
+        assert list(stored.input_data) == ["z", "a"]
+        assert not copy._state.adding
+
+
+@pytest.mark.parametrize("count", [1, ROWS_TO_COPY])
+def test_an_insert_raises_as_any_other_does(count: int) -> None:
+    execution, now = make_queued(), timezone.now()
+    events = [ExecutionEvent(execution=execution, seq=1 + n, type="agent.started", at=now) for n in range(count)]
     with pytest.raises(IntegrityError), transaction.atomic():
-        PreparedInsert(ExecutionEvent).insert([event])
+        PreparedInsert(ExecutionEvent).insert(events)
+    for event in events:
+        event.seq, event.type = event.seq + count, "a" * 1_000
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError), transaction.atomic():
+            PreparedInsert(ExecutionEvent).insert(events)

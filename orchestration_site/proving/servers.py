@@ -189,7 +189,7 @@ class PostgresServer(PrivateServer):
         data, binaries = self.folder / "data", self._binaries or self._prepare()
         server = [binaries / "postgres", "-D", data, "-p", self.port, "-k", self.folder, "-h", "127.0.0.1"]
         tuned = ["max_connections=300", "shared_buffers=64MB"]
-        tuned += [] if self._durable else ["fsync=off", "full_page_writes=off"]
+        tuned += [] if self._durable else ["fsync=off", "full_page_writes=off", "track_commit_timestamp=on"]
         return [*server, *(word for setting in tuned for word in ("-c", setting))]
 
     def greet(self) -> None:

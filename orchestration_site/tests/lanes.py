@@ -40,7 +40,7 @@ AS_EITHER_IS_FREE = ("-n", "2", "--dist", "worksteal")
 #: For what waits more than it works: two cores are enough for three.
 THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
-AS_NAMED = (*THREE_AT_ONCE, "--no-loadscope-reorder")
+AS_NAMED = (*TWO_AT_ONCE, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
 PATIENCE = 4
 SECONDS_TO_CLEAN_UP = 30

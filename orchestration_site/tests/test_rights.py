@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from orchestration_site.tests.rights_callers import (
     client_of,
     make_things,
     missing_things,
+    without_form_tokens,
 )
 from orchestration_site.tests.rights_rows import OPEN, PAGES, REST, SOCKETS, Row
 from rest.async_view import AwaitMixin
@@ -107,13 +109,13 @@ def _filled(text: str, ids: Ids) -> str:
     return text
 
 
-def shown(answer: HttpResponse, ids: Ids) -> tuple[int, Any, str]:
-    """What a caller is told, but for the ids that they named and the request's own."""
+def shown(answer: HttpResponse, *ids: Ids) -> tuple[int, Any, str]:
+    """What a caller is told, but for these ids and the request's own."""
     text = answer.content.decode()
-    for value in {*ids.values(), answer.headers.get("X-Request-ID") or "none"}:
+    for value in {*chain(*(each.values() for each in ids)), answer.headers.get("X-Request-ID") or "none"}:
         text = re.sub(rf"(?<![\w-]){re.escape(value)}(?![\w-])", "…", text)
     kept = {name: value for name, value in answer.headers.items() if name != "X-Request-ID"}
-    return answer.status_code, kept, re.sub(r'"request_id": ?"[^"]*"', "", text)
+    return answer.status_code, kept, without_form_tokens(re.sub(r'"request_id": ?"[^"]*"', "", text))
 
 
 def expected(caller: Caller, row: Row) -> int:
@@ -155,7 +157,7 @@ def test_the_api_answers_by_the_table(caller: Caller, things: Ids) -> None:
             wrong[name] = f"lists it: {not is_listed(caller, row)}"
         if answer.status_code in (404, 422):
             absent = ask(client, method, row, missing, Prefer="respond-async")
-            told_apart += [name] if shown(absent, missing) != shown(answer, things) else []
+            told_apart += [name] if shown(absent, things, missing) != shown(answer, things, missing) else []
     assert (wrong, told_apart) == ({}, [])
 
 
@@ -173,7 +175,7 @@ def test_the_pages_answer_by_the_table(caller: Caller, things: Ids) -> None:
             wrong[name] = f"lists it: {not is_listed(caller, row)}"
         if answer.status_code == 404:
             absent = ask(client, "get", row, missing, **{"HX-Request": "true"})
-            told_apart += [name] if shown(absent, missing) != shown(answer, things) else []
+            told_apart += [name] if shown(absent, things, missing) != shown(answer, things, missing) else []
     assert (wrong, told_apart) == ({}, [])
 
 
