@@ -35,6 +35,7 @@ class TestExecutions:
             "started_at",
             "completed_at",
             "duration_ms",
+            "payload_removed_at",
         ]
 
     def test_logs_are_filtered(self, api: SiteApi, history: History) -> None:

@@ -97,7 +97,7 @@ REST: Final[dict[str, Row]] = {
     "POST endpoint": Row("deployment", "call", "/api/deployed/{path}", 202, {}),
     "GET endpoint-openapi": Row("deployment", "describe", "/api/deployed/{path}/openapi.json"),
     "GET execution-list": Row("execution", "list", "/api/executions", lists="execution"),
-    "GET execution-export": Row("execution", "export", "/api/executions/export", lists="execution"),
+    "GET execution-export": Row("execution", "export", "/api/executions/export"),
     "GET execution-detail": Row("execution", "retrieve", "/api/executions/{execution}"),
     "GET execution-events": Row("execution", "events", "/api/executions/{execution}/events"),
     "POST execution-cancel": Row("execution", "cancel", "/api/executions/{execution}/cancel", 202),
