@@ -37,7 +37,7 @@ samples: install
 
 # One process a role, on one machine or many.
 
-setup migrate: install pages
+migrate setup: install pages
 	@$(SITE) setup
 
 web: install pages
@@ -75,7 +75,7 @@ lock: install-dev
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-node.in -o requirements-node.txt
 
 env-example: install-dev
-	@$(BIN)/python -m orchestration_site.tests.env_example
+	@$(BIN)/python -m orchestration_site.tests.configuration_documents
 
 # The virtual environment, made again only when what is locked has changed. Says what it does on standard error, so
 # that standard output is the command's own.
