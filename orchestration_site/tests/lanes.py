@@ -132,7 +132,10 @@ APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
 #: Tests of the source and the documents, which need no database: they run once, in the static lane.
 RULES = tuple(
     f"orchestration_site/tests/test_{name}.py"
-    for name in ("rules", "documents", "original_map", "guarantees", "security_document", "install", "build_pages")
+    for name in (
+        *("rules", "documents", "original_map", "guarantees", "security_document", "install", "build_pages"),
+        *("environment", "compose"),
+    )
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 #: What touches no database runs once.
