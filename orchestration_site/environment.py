@@ -140,7 +140,6 @@ class Environment(BaseSettings):
     heartbeat_seconds: float = Field(
         default=5,
         gt=0,
-        validate_default=True,
         description="How often a worker renews its executions; at least twice in LEASE_SECONDS.",
     )
     sweep_seconds: float = Field(

@@ -128,10 +128,10 @@ def test_a_secret_that_is_given_twice_is_refused(env_file: Path, monkeypatch: py
     assert refusals(capsys) == ["SECRET_KEY_FILE cannot be used: SECRET_KEY is set as well. Unset one of them."]
 
 
-def test_an_empty_variable_is_not_set(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    env_file.write_text(STRONG)
+def test_an_empty_variable_is_not_set(env_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_text(STRONG)
+    env_file.write_text(f"SECRET_KEY\nSECRET_KEY_FILE={tmp_path}/key\n")
     monkeypatch.setenv("SECRET_KEY", "")
-    monkeypatch.setenv("SECRET_KEY_FILE", str(env_file))
     monkeypatch.setenv("ENCRYPTION_KEYS_FILE", "")
     assert read_environment().secret_key is not None
 

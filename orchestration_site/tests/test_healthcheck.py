@@ -33,8 +33,10 @@ def web_server(status: int) -> Iterator[int]:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever).start()
-        yield server.server_port
-        server.shutdown()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (503, 1)])
