@@ -31,7 +31,7 @@ INSTALLED_APPS = [
     "designs",
     "access",
     "rest",
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "access.admin_config.SlowAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

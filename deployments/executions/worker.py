@@ -21,6 +21,7 @@ from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.publisher import publisher
+from deployments.executions.retention import forget_old
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
@@ -40,6 +41,8 @@ QUIET_HEARTBEATS = 2
 RELEASE_SECONDS = 5.0
 #: How often days of the audit that are over are looked for.
 SEAL_SECONDS = 600.0
+#: How often it is looked for what is too old to be kept.
+FORGET_SECONDS = 3_600
 MAX_PUT_OFF = 1_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
 UNREADABLE_TRIES = 5
@@ -65,6 +68,7 @@ class Worker:
         self._renewed_at = time.monotonic()
         self._reaps_from = self._renewed_at
         self._seals_at = float("-inf")
+        self._forgets_at = float("-inf")
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -206,11 +210,18 @@ class Worker:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
                 await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
+                await _attempt(self._forget_old(), "What is too old could not be deleted")
 
     async def _seal_audit(self) -> None:
         if time.monotonic() >= self._seals_at:
             self._seals_at = time.monotonic() + SEAL_SECONDS
             await in_database_thread(seal_days)
+
+    async def _forget_old(self) -> None:
+        if time.monotonic() >= self._forgets_at:
+            self._forgets_at = time.monotonic() + FORGET_SECONDS
+            if await in_database_thread(forget_old):
+                self._forgets_at = float("-inf")  # a batch with every sweep, until there is no more
 
     async def _reap(self) -> None:
         if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from rest_framework.utils.encoders import JSONEncoder
 
 from access.rights import RIGHTS
@@ -82,6 +83,7 @@ class ConfigureDialog(DeploymentPage):
                 DesignVersion.objects.filter(design_id=deployment.design_id).defer("document")[:MAX_VERSIONS]
             ),
             keys=[(key, limits_in_words(key)) for key in self._keys()],
+            now=timezone.now(),
             scopes=SCOPES,
             key_limits=KEY_LIMITS,
             **kwargs,
