@@ -23,6 +23,7 @@ SECTIONS = {
     "max_concurrent_executions": "Executions",
     "lease_seconds": "Workers",
     "live_check_seconds": "Live progress",
+    "daily_use_days": "What is kept",
     "log_level": "Log",
 }
 
