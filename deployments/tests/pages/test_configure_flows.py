@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from deployments.tests.pages.board import find_card, look_for, open_dialog, question, shown
 from deployments.tests.site_api import Deployed, SiteApi
@@ -11,10 +11,10 @@ from orchestration_site.tests.sites import Site
 
 
 def test_a_cron_schedule_is_built_in_a_zone_with_its_next_runs_in_sight(
-    chromium: Browser, embedded_site: Site, deployed: Deployed, page_api: SiteApi
+    chromium: Browser, embedded_site: Site, signed_in: StorageState, deployed: Deployed, page_api: SiteApi
 ) -> None:
-    with run_visitor(chromium, embedded_site, timezone_id="America/New_York") as visitor:
-        visitor.sign_in()
+    profile = {"timezone_id": "America/New_York", "storage_state": signed_in}
+    with run_visitor(chromium, embedded_site, **profile) as visitor:
         dialog = open_dialog(visitor, deployed, "Configure")
         dialog.get_by_label("Run by itself").check()
         zone, cron, repeats = (dialog.get_by_label(name) for name in ("Time zone", "Cron expression", "Repeats"))
