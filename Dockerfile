@@ -1,10 +1,12 @@
 # One image for every role. Alone it runs the whole system (`serve`); of several containers each gets its role's command:
-#   setup   python manage.py setup
-#   web     python manage.py web
-#   worker  celery -A orchestration_site worker -P threads --without-gossip --without-mingle
-#   beat    celery -A orchestration_site beat
-# `setup` runs to its end before the others. They share SECRET_KEY and ENCRYPTION_KEYS, or one /data, where keys are made
-# when there are none. `python manage.py create_key NAME` in any of them makes an API key. `make image` tries all of it.
+#   migrate  python manage.py setup
+#   web      python manage.py web
+#   worker   celery -A orchestration_site worker -P threads --without-gossip --without-mingle
+#   beat     celery -A orchestration_site beat
+# `migrate` runs to its end before the others. compose.yaml starts them all, docs/deployment.md says how. They share
+# SECRET_KEY and ENCRYPTION_KEYS, or one /data, where keys are made when there are none. The root may be read-only: what
+# is written is written in /data and /tmp. `python manage.py create_key NAME` in any of them makes an API key.
+# `make image` tries all of it.
 FROM python:3.11-slim-bookworm AS build
 
 WORKDIR /build
@@ -40,6 +42,7 @@ USER 10001
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# Of what serves pages; compose.yaml gives workers and beats their own.
 HEALTHCHECK --start-period=30s --interval=10s --timeout=5s \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=3)"]
+    CMD ["python", "-m", "orchestration_site.healthcheck", "web"]
 CMD ["python", "manage.py", "serve"]

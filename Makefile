@@ -1,6 +1,6 @@
 # make run   the whole system in one process, on HOST and PORT (127.0.0.1, 8000), everything it writes in DATA_DIR (./var)
 # make test  every check and test; make test LANES="static engine" only those
-# make image   builds the Dockerfile and runs the image's roles (as root, with Debian's buildah and debootstrap)
+# make image   builds the Dockerfile and runs what compose.yaml says (as root, with Debian's buildah and debootstrap)
 # make screenshots   pictures of every page, into docs/screenshots/ (needs Chromium)
 # make key NAME=crm [SCOPE="execute read"] [DEPLOYMENT="path path"]   prints a new API key, and nothing else
 # make password   a new password for the user admin
@@ -37,7 +37,7 @@ samples: install
 
 # One process a role, on one machine or many.
 
-setup migrate: install pages
+migrate setup: install pages
 	@$(SITE) setup
 
 web: install pages
@@ -75,7 +75,7 @@ lock: install-dev
 	@$(BIN)/uv pip compile -q --universal -p 3.11 --generate-hashes requirements-node.in -o requirements-node.txt
 
 env-example: install-dev
-	@$(BIN)/python -m orchestration_site.tests.env_example
+	@$(BIN)/python -m orchestration_site.tests.configuration_documents
 
 # The virtual environment, made again only when what is locked has changed. Says what it does on standard error, so
 # that standard output is the command's own.

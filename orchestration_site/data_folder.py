@@ -2,9 +2,23 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def stop_unless_written(folder: Path) -> Iterator[None]:
+    """What is written there while the process starts; it ends with a sentence when that cannot be."""
+    try:
+        yield
+    except OSError as error:
+        sys.stderr.write(
+            f"DATA_DIR={str(folder)!r} cannot be used: {error.filename}: {error.strerror}. It has to be a folder that"
+            " the user of this process may write in.\n"
+        )
+        raise SystemExit(2) from None
 
 
 class DataFolderInUse(Exception):

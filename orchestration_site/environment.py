@@ -1,19 +1,33 @@
 """What the operator sets: every variable of the environment with its type, default and meaning.
 
 Read from the process environment and from the file `.env` beside `manage.py`, or the one that ENV_FILE names; the
-environment wins. A wrong value stops the start with a sentence for each.
+environment wins. A secret may stand in a file that a variable with `_FILE` at its end names. Wrong values stop the
+start, with a sentence for each.
 """
 
 import ipaddress
 import os
 import sys
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 from cryptography.fernet import Fernet
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestration_site.allowed_values import (
+    BrokerUrl,
+    ChannelUrl,
+    CommaList,
+    DatabaseUrl,
+    Takes,
+    WebUrl,
+    words_of_allowed,
+)
+from orchestration_site.given_variables import given_variables, misspelt_variables, read_secret_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
@@ -21,14 +35,14 @@ ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 MIN_SECRET_CHARACTERS = 50  # as Django wants them
 MIN_SECRET_VARIETY = 8
 MIN_TOKEN_CHARACTERS = 20
-
-CommaList = Annotated[list[str], NoDecode]
+#: A lease outlasts so many heartbeats: one that is late costs no execution.
+HEARTBEATS_IN_A_LEASE = 2
 
 
 class Environment(BaseSettings):
     """The variables. A field's name in capitals is the variable's name."""
 
-    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", env_ignore_empty=True, allow_inf_nan=False)
 
     host: str = Field(default="127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the web server listens on.")
@@ -63,7 +77,7 @@ class Environment(BaseSettings):
         description="Fernet keys for provider credentials, newest first, with commas between. Without them one is"
         " generated and kept in DATA_DIR/keys.",
     )
-    database_url: str = Field(
+    database_url: DatabaseUrl = Field(
         default="", description="postgres://user:password@host:5432/name. Without it, SQLite in DATA_DIR."
     )
     database_pool: int = Field(
@@ -74,13 +88,13 @@ class Environment(BaseSettings):
         description="Whether PostgreSQL keeps prepared statements. Set it to false behind a PgBouncer that pools"
         " transactions and has no max_prepared_statements.",
     )
-    broker_url: str = Field(
+    broker_url: BrokerUrl = Field(
         default="", description="Celery's broker: redis://… or amqp://…. Without it, inside the process."
     )
-    channel_url: str = Field(
+    channel_url: ChannelUrl = Field(
         default="", description="Redis for live progress: redis://…. Without it, inside the process."
     )
-    default_model: str = Field(
+    default_model: Annotated[str, Takes("account:model")] = Field(
         default="offline:demo",
         pattern=r"^[^:\s]+:\S+$",
         description="Model of the agents that name none, as account:model.",
@@ -90,16 +104,16 @@ class Environment(BaseSettings):
         description="Makes the account openai: designs name its models as openai:<model>. More accounts, and a team's"
         " own, are made in the admin.",
     )
-    openai_base_url: str = Field(
+    openai_base_url: WebUrl = Field(
         default="",
         description="A server that speaks as OpenAI does (Ollama, vLLM, …). It makes the account, even without a key,"
         " and may have a private address.",
     )
     anthropic_api_key: SecretStr | None = Field(default=None, description="Makes the account anthropic.")
-    anthropic_base_url: str = Field(default="", description="Another server for the account anthropic.")
+    anthropic_base_url: WebUrl = Field(default="", description="Another server for the account anthropic.")
     google_api_key: SecretStr | None = Field(default=None, description="Makes the account google.")
     gemini_api_key: SecretStr | None = Field(default=None, description="The same under its other name.")
-    google_base_url: str = Field(default="", description="Another server for the account google.")
+    google_base_url: WebUrl = Field(default="", description="Another server for the account google.")
     private_hosts: CommaList = Field(
         default=[], description="Host names or addresses in private networks that provider base URLs may name."
     )
@@ -134,6 +148,38 @@ class Environment(BaseSettings):
     execution_payload_ceiling_bytes: int = Field(
         default=268_435_456, ge=1_024, description="The most of them that a deployment may be given."
     )
+    lease_seconds: float = Field(
+        default=30, gt=0, description="A worker that has not renewed an execution for that long has lost it."
+    )
+    heartbeat_seconds: float = Field(
+        default=5,
+        gt=0,
+        description="How often a worker renews its executions; at least twice in LEASE_SECONDS.",
+    )
+    sweep_seconds: float = Field(
+        default=1, gt=0, description="How often a worker looks for executions that are due or lost."
+    )
+    redispatch_seconds: float = Field(
+        default=5, gt=0, description="How long a message about a queued execution may take before it is sent again."
+    )
+    drain_seconds: float = Field(
+        default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
+    )
+    alive_file: Path | None = Field(
+        default=None,
+        description="File that a worker or beat touches every few seconds while it works: what the health check of its"
+        " container looks at (`python -m orchestration_site.healthcheck`). Each process needs its own.",
+    )
+    live_check_seconds: float = Field(
+        default=4,
+        gt=0,
+        le=5,
+        description="How often the rights of those who watch live progress are looked at again. Who has lost them is"
+        " cut off within twice that.",
+    )
+    live_stall_seconds: float = Field(
+        default=20, gt=0, description="A viewer of live progress that reads nothing for that long is cut off."
+    )
     keep_payload_days: int | None = Field(
         default=None,
         ge=0,
@@ -161,29 +207,6 @@ class Environment(BaseSettings):
         le=1_000_000,
         description="How many executions of a deployment, the latest, stay in the history at most. Without it, and with"
         " 0, all.",
-    )
-    lease_seconds: float = Field(
-        default=30, gt=0, description="A worker that has not renewed an execution for that long has lost it."
-    )
-    heartbeat_seconds: float = Field(default=5, gt=0, description="How often a worker renews its executions.")
-    sweep_seconds: float = Field(
-        default=1, gt=0, description="How often a worker looks for executions that are due or lost."
-    )
-    redispatch_seconds: float = Field(
-        default=5, gt=0, description="How long a message about a queued execution may take before it is sent again."
-    )
-    drain_seconds: float = Field(
-        default=20, ge=0, description="How long a worker that is told to stop lets its executions finish."
-    )
-    live_check_seconds: float = Field(
-        default=4,
-        gt=0,
-        le=5,
-        description="How often the rights of those who watch live progress are looked at again. Who has lost them is"
-        " cut off within twice that.",
-    )
-    live_stall_seconds: float = Field(
-        default=20, gt=0, description="A viewer of live progress that reads nothing for that long is cut off."
     )
     daily_use_days: int = Field(
         default=400,
@@ -234,18 +257,21 @@ class Environment(BaseSettings):
         description="Whether traces hold what models are told and what they answer. Whoever reads the traces reads it.",
     )
 
-    @field_validator(
-        "allowed_hosts",
-        "csrf_trusted_origins",
-        "trusted_proxies",
-        "encryption_keys",
-        "private_hosts",
-        "metrics_networks",
-        mode="before",
-    )
+    @field_validator("allowed_hosts")
     @classmethod
-    def split_commas(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    def require_host_names(cls, value: list[str]) -> list[str]:
+        for host in value:
+            if "/" in host or (":" in host and not host.startswith("[")):
+                raise ValueError(f"{host!r} is no host name alone; leave out https:// and the port")
+        return value
+
+    @field_validator("csrf_trusted_origins")
+    @classmethod
+    def require_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not origin.startswith(("https://", "http://")):
+                raise ValueError(f"{origin!r} does not begin with https://")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -275,6 +301,16 @@ class Environment(BaseSettings):
         """Whether anybody may read /metrics."""
         return bool(self.metrics_networks or self.metrics_token)
 
+    @field_validator("heartbeat_seconds")
+    @classmethod
+    def require_lease_to_outlast(cls, value: float, info: ValidationInfo) -> float:
+        lease = info.data.get("lease_seconds")  # not there when it is wrong itself
+        if lease is not None and value * HEARTBEATS_IN_A_LEASE > lease:
+            raise ValueError(
+                f"it may be half of LEASE_SECONDS at most, which is {lease:g}; workers would lose what they run"
+            )
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def require_strength(cls, value: SecretStr | None) -> SecretStr | None:
@@ -300,7 +336,7 @@ class Environment(BaseSettings):
         return value
 
 
-#: Fields whose value no message shows.
+#: Fields whose value no message shows, and that may stand in files.
 SECRET_FIELDS = frozenset(
     name for name, field in Environment.model_fields.items() if field.annotation == SecretStr | None
 ) | {"encryption_keys", "database_url", "broker_url", "channel_url"}
@@ -308,11 +344,45 @@ SECRET_FIELDS = frozenset(
 
 def read_environment() -> Environment:
     """The environment, or the end of the process with one sentence for each value that cannot be used."""
+    given = _read_given()
+    from_files, problems = read_secret_files(given, SECRET_FIELDS)
     try:
-        return Environment()
+        environment = Environment.model_validate(from_files)
     except ValidationError as error:
-        for wrong in error.errors():
-            name = "_".join(str(part) for part in wrong["loc"][:1])
-            shown = "" if name in SECRET_FIELDS else f"={wrong['input']!r}"
-            sys.stderr.write(f"{name.upper()}{shown} cannot be used: {wrong['msg']}. See .env.example.\n")
-        raise SystemExit(2) from None
+        problems += [_sentence(wrong, from_files) for wrong in error.errors()]
+    for warning in misspelt_variables(given, Environment.model_fields, SECRET_FIELDS):
+        sys.stderr.write(f"{warning}\n")
+    if problems:
+        _refuse(problems)
+    return environment
+
+
+def _read_given() -> dict[str, str]:
+    try:
+        return given_variables(Environment, _require_env_file())
+    except OSError as error:
+        _refuse([f"ENV_FILE={str(ENV_FILE)!r} cannot be used: {error.strerror}."])
+
+
+def _require_env_file() -> Path:
+    """Raises `OSError` when the operator names a file that is not there; `.env` need not be."""
+    if os.environ.get("ENV_FILE"):
+        ENV_FILE.stat()
+    return ENV_FILE
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    sys.stderr.write("Nothing was started. docs/configuration.md says what each variable takes.\n")
+    raise SystemExit(2)
+
+
+def _sentence(wrong: ErrorDetails, from_files: Collection[str]) -> str:
+    """What is wrong with a value, without the value when it is a secret."""
+    name = str(wrong["loc"][0])
+    field = Environment.model_fields[name]
+    variable = f"{name.upper()}_FILE" if name in from_files else name.upper()
+    shown = "" if name in SECRET_FIELDS else f"={wrong['input']!r}"
+    if wrong["type"] == "value_error":
+        return f"{variable}{shown} cannot be used: {wrong['ctx']['error']}."
+    return f"{variable}{shown} cannot be used: it takes {words_of_allowed(field)}."

@@ -4,20 +4,24 @@ import sys
 from typing import Any
 
 from orchestration_site import factories, logs
+from orchestration_site.data_folder import stop_unless_written
 from orchestration_site.environment import BASE_DIR, read_environment
 from orchestration_site.secret_files import read_or_create_encryption_key, read_or_create_secret
 
 ENVIRONMENT = read_environment()
 DATA_DIR = ENVIRONMENT.data_dir
-DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 DEBUG = ENVIRONMENT.debug
-SECRET_KEY = (
-    ENVIRONMENT.secret_key.get_secret_value()
-    if ENVIRONMENT.secret_key
-    else read_or_create_secret(DATA_DIR / "keys" / "secret_key")
-)
-ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys or [read_or_create_encryption_key(DATA_DIR / "keys" / "encryption_key")]
+with stop_unless_written(DATA_DIR):
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    SECRET_KEY = (
+        ENVIRONMENT.secret_key.get_secret_value()
+        if ENVIRONMENT.secret_key
+        else read_or_create_secret(DATA_DIR / "keys" / "secret_key")
+    )
+    ENCRYPTION_KEYS = ENVIRONMENT.encryption_keys or [
+        read_or_create_encryption_key(DATA_DIR / "keys" / "encryption_key")
+    ]
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", *ENVIRONMENT.allowed_hosts]
 CSRF_TRUSTED_ORIGINS = ENVIRONMENT.csrf_trusted_origins
 

@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from access.origin import OriginMiddleware
 from deployments.live.routing import websocket_urlpatterns
 from deployments.telemetry import observers
+from orchestration_site.data_folder import stop_unless_written
 from orchestration_site.draining import DrainingMiddleware
 from orchestration_site.health import HealthEndpoints, site_readiness
 from orchestration_site.request_threads import RequestThreads
@@ -28,7 +29,8 @@ def build_application() -> ASGI3Application:
     uvicorn would believe whatever comes from this machine. So Django's own settings for
     proxies (SECURE_PROXY_SSL_HEADER) stay as they are.
     """
-    collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once for what is there
+    with stop_unless_written(settings.DATA_DIR):
+        collect_static_files(settings.STATIC_ROOT)  # before Django's handler, whose middleware looks once what is there
     protocols = ProtocolTypeRouter(
         {
             "http": BodyLimitMiddleware(

@@ -29,6 +29,7 @@ from deployments.live.announcements import WORKERS_GROUP, channel_layer
 from deployments.retention.sweep import RetentionSweep
 from deployments.scheduling.failing import pause_when_failing
 from deployments.scheduling.followers import release_followers
+from deployments.signs_of_life import show_alive
 from designs.models import DesignVersion
 from executor.errors import MalformedDesign
 from rest.outages import DATABASE_OUTAGES
@@ -184,6 +185,7 @@ class Worker:
     async def _beat(self) -> None:
         """Renew the leases, and obey what the rows say meanwhile."""
         while True:
+            show_alive()
             await asyncio.sleep(settings.ENVIRONMENT.heartbeat_seconds)
             try:
                 await self._renew()

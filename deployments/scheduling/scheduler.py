@@ -17,6 +17,7 @@ from deployments.models import BeatLease
 from deployments.scheduling.entries import mend_entries
 from deployments.scheduling.firing import fire_due, seconds_until_next
 from deployments.scheduling.foreign_entries import ForeignEntries
+from deployments.signs_of_life import show_alive
 from rest.outages import DATABASE_OUTAGES
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class DeploymentScheduler(ForeignEntries):
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Fire what is due; the seconds until the next call. Nothing that goes wrong ends a beat."""
+        show_alive()
         pause = self._attempt(self._fire, "The schedules could not be fired")
         if pause is None:
             return RETRY_SECONDS

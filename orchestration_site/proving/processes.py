@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestration_site.environment import BASE_DIR, Environment
+from orchestration_site.environment import BASE_DIR, SECRET_FIELDS, Environment
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -95,7 +95,7 @@ class Process:
 
 def private_environment(folder: Path, /, **variables: object) -> dict[str, str]:
     """This process's environment without anything that the system reads, but for `variables`, in capitals."""
-    ours = {name.upper() for name in Environment.model_fields}
+    ours = {name.upper() for name in (*Environment.model_fields, *(f"{name}_file" for name in SECRET_FIELDS))}
     inherited = {name: value for name, value in os.environ.items() if name.upper() not in ours}
     inherited.pop("DJANGO_SETTINGS_MODULE", None)
     return (

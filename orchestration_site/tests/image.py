@@ -1,45 +1,39 @@
-"""`make image`: builds the Dockerfile with buildah, and runs the image's roles by its own user and commands.
+"""`make image`: builds the Dockerfile with buildah, runs the image alone, and then as compose.yaml describes.
 
-It needs root, and Debian's packages buildah and debootstrap; no daemon, and no right to make namespaces. Where no
-registry is reached, a Debian root of the same release with Debian's Python stands in for the base image.
+It needs root, Debian's packages buildah and debootstrap, and no daemon. Where no registry is reached, a Debian root of
+the same release with Debian's Python stands in for the base image.
 """
 
 import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
-from designs.samples import load_samples
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.proving.servers import create_database, free_port, run_postgres, run_redis
+from orchestration_site.tests.composed import DOCKERFILE
+from orchestration_site.tests.image_calls import call_samples, wait_until_ready
+from orchestration_site.tests.image_composed import try_composed
 
-DOCKERFILE = BASE_DIR / "Dockerfile"
 IMAGE = "localhost/orchestration"
 DEBIAN = "bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
-START_SECONDS = 60.0
+#: What the official image leaves out as well.
+LEFT_OUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists")
+MAX_BYTES = 400_000_000
 STOP_SECONDS = 30.0
 #: So buildah says that a process has ended in an orderly way and then, as uvicorn does, by the signal itself.
 ENDED_BY_SIGTERM = "exited on terminated"
-
-
-def roles() -> dict[str, str]:
-    """The command of each role, as the head of the Dockerfile names them."""
-    head = DOCKERFILE.read_text().partition("\nFROM ")[0]
-    return dict(re.findall(r"^# {3}(\w+) +(\S.*)$", head, re.MULTILINE))
 
 
 def main() -> int:
@@ -54,8 +48,12 @@ def main() -> int:
     buildah("build", "--pull=never", "--format", "docker", "--tag", IMAGE, str(BASE_DIR), shown=True)
     with container() as name:
         try_alone(name)
+    config = image_config()
     with container() as name, run_postgres() as postgres_url, run_redis() as redis_url:
-        try_roles(name, postgres_url, redis_url)
+        root = Path(buildah("mount", name))
+        say(f"The image has {require_size(root) / 1e6:.0f} MB")
+        ran = try_composed(root, config, create_database(postgres_url, "image"), redis_url)
+    say(f"As compose.yaml says, {', '.join(ran)}: answered, found healthy, and ended")
     say("The image does what it should.")
     return 0
 
@@ -73,6 +71,8 @@ def ensure_base(image: str) -> None:
         shutil.copy(CERTIFICATES, root / CERTIFICATES.lstrip("/"))
         (root / "usr/local/bin/python3.11").symlink_to("/usr/bin/python3.11")
         (root / "usr/local/bin/python").symlink_to("python3.11")
+        for left_out in LEFT_OUT:
+            shutil.rmtree(root / left_out)
         stand_in = buildah("from", "scratch")
         buildah("add", "--quiet", stand_in, str(root), "/")
         for variable in ("SSL_CERT_FILE", "PIP_CERT", "NODE_EXTRA_CA_CERTS"):
@@ -82,51 +82,27 @@ def ensure_base(image: str) -> None:
 
 def try_alone(name: str) -> None:
     """The image's own command: the whole system on SQLite; its health check; the end that its stop signal asks for."""
-    config = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
-    port = free_port()
+    config, port = image_config(), free_port()
     with data_folder(config) as data, running(name, config["Cmd"], data, {"PORT": str(port)}) as serve:
         wait_until_ready(port, serve)
         [probe, *words] = config["Healthcheck"]["Test"]
         assert probe == "CMD", "a health check that needs no shell"
         inside(name, words, data, {"PORT": str(port)})
-        call_samples(name, data, port, {})
+        call_samples(port, inside(name, ["python", "manage.py", "create_key", "image"], data, {}).strip())
     say(f"Alone, as user {config['User']}: answered, found healthy, and ended")
 
 
-def try_roles(name: str, postgres_url: str, redis_url: str) -> None:
-    """The roles of the Dockerfile's head, over PostgreSQL and Redis."""
-    config = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
-    port = free_port()
-    env = {
-        "DATABASE_URL": create_database(postgres_url, "image"),
-        "BROKER_URL": f"{redis_url}/0",
-        "CHANNEL_URL": f"{redis_url}/0",
-    }
-    commands = {role: shlex.split(command.replace("8000", str(port))) for role, command in roles().items()}
-    with data_folder(config) as data, contextlib.ExitStack() as stack:
-        inside(name, commands.pop("setup"), data, env)
-        processes = {role: stack.enter_context(running(name, command, data, env)) for role, command in commands.items()}
-        wait_until_ready(port, processes["web"])
-        call_samples(name, data, port, env)
-        for role, process in processes.items():
-            assert process.poll() is None, f"{role} has ended"
-    say(f"As {', '.join(processes)} over PostgreSQL and Redis: answered, and ended")
+def require_size(root: Path) -> int:
+    """The bytes of the image's files, which are not to become too many."""
+    size = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() or path.is_symlink())
+    assert size < MAX_BYTES, f"The image has {size / 1e6:.0f} MB"
+    return size
 
 
-def call_samples(name: str, data: Path, port: int, env: Mapping[str, str]) -> None:
-    """Every sample's endpoint answers with a result; the pages have their style sheets."""
-    key = inside(name, ["python", "manage.py", "create_key", "image"], data, env).strip()
-    for sample in load_samples():
-        url = f"http://127.0.0.1:{port}/api/deployed/{sample.endpoint_path}"
-        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-        request = urllib.request.Request(url, json.dumps(sample.inputs[0]).encode(), headers)
-        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:  # noqa: S310 - our own URL
-            assert json.load(answer)["result"], url
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/sign-in", timeout=5) as answer:
-        [style] = re.findall(r'href="(/static/pages/[^"]+\.css)"', answer.read().decode())
-    for path in (style, "/static/admin/css/base.css"):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            assert answer.status == 200
+def image_config() -> Mapping[str, Any]:
+    """What the Dockerfile has said of user, folder, variables, command and health check."""
+    config: Mapping[str, Any] = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
+    return config
 
 
 @contextlib.contextmanager
@@ -192,18 +168,6 @@ def inside(name: str, command: Sequence[str], data: Path, env: Mapping[str, str]
 def container_command(name: str, command: Sequence[str], data: Path, env: Mapping[str, str]) -> list[str]:
     variables = [word for variable, value in env.items() for word in ("--env", f"{variable}={value}")]
     return ["buildah", "run", "--volume", f"{data}:/data", *variables, name, "--", *command]
-
-
-def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
-                return
-        except OSError:
-            if process.poll() is not None or time.monotonic() > until:
-                raise
-            time.sleep(0.1)
 
 
 def buildah(*words: str, shown: bool = False) -> str:

@@ -129,14 +129,8 @@ APPS = ("access", "rest", "designs", "deployments", "orchestration_site")
 RULES = tuple(
     f"orchestration_site/tests/test_{name}.py"
     for name in (
-        "rules",
-        "documents",
-        "original_map",
-        "guarantees",
-        "security_document",
-        "install",
-        "build_pages",
-        "advisories",
+        *("rules", "documents", "original_map", "guarantees", "security_document", "install", "build_pages"),
+        *("environment", "compose", "advisories"),
     )
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"

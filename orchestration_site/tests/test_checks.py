@@ -96,7 +96,7 @@ def test_both_servers_make_these_checks(tmp_path: Path, command: str) -> None:
         ("SECRET_KEY", "only-a-canary", "it can be guessed"),
         ("SECRET_KEY", "canary" * 6, "it can be guessed"),
         ("ENCRYPTION_KEYS", f"{FERNET},canary", "key 2 is no Fernet key"),
-        ("DATABASE_POOL", "canary", "valid integer"),
+        ("DATABASE_POOL", "canary", "a whole number from 2 to 500"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_a_secret_one_is_not_shown(

@@ -13,7 +13,7 @@ from django.core.management import get_commands
 from designs.samples import load_samples
 from executor.document import parse_design
 from executor.json_schema import validate_instance
-from orchestration_site.environment import BASE_DIR, Environment
+from orchestration_site.environment import BASE_DIR, SECRET_FIELDS, Environment
 from orchestration_site.tests.references import problems_of
 
 DOCUMENTS = [*sorted(BASE_DIR.glob("*.md")), *sorted((BASE_DIR / "docs").glob("*.md"))]
@@ -59,7 +59,7 @@ def test_every_command_that_is_to_be_typed_is_there(document: Path) -> None:
 
 @by_name
 def test_every_variable_that_is_mentioned_is_read(document: Path) -> None:
-    known = {name.upper() for name in Environment.model_fields} | OTHER_WORDS
+    known = variables() | OTHER_WORDS
     assert set(VARIABLE.findall(document.read_text())) - known == set()
 
 
@@ -90,7 +90,13 @@ def test_the_call_of_the_readme_is_one_that_its_sample_takes() -> None:
     assert validate_instance(parse_design(sample.document).input_schema or {}, json.loads(body)) == []
 
 
+def variables() -> set[str]:
+    """All that the site reads, in capitals."""
+    files = {f"{name}_FILE".upper() for name in SECRET_FIELDS}
+    return {name.upper() for name in Environment.model_fields} | files | {"ENV_FILE"}
+
+
 def without_settings() -> dict[str, str]:
     """This process's environment without what the engine or the site would read."""
-    ours = {name.upper() for name in Environment.model_fields} | {"DJANGO_SETTINGS_MODULE"}
+    ours = variables() | {"DJANGO_SETTINGS_MODULE"}
     return {name: value for name, value in os.environ.items() if name not in ours}

@@ -18,8 +18,7 @@ from designs.models import ProviderAccount
 from executor.patterns import PATTERNS
 from executor.providers.accounts import ACCOUNT_KINDS, ENVIRONMENT_VARIABLES, AccountKind
 from orchestration_site.environment import BASE_DIR, Environment
-from orchestration_site.tests.env_example import PATH, example_text
-from orchestration_site.tests.image import roles
+from orchestration_site.tests.composed import roles
 
 PACKAGES = ("access", "rest", "executor", "designs", "deployments", "orchestration_site")
 SOURCES = sorted(
@@ -141,10 +140,6 @@ def test_the_site_and_the_tests_lock_the_same_versions() -> None:
     assert {name: version for name, version in pinned[1].items() if name in pinned[0]} == pinned[0]
 
 
-def test_the_example_shows_every_variable_with_its_default() -> None:
-    assert PATH.read_text() == example_text(), "Type: make env-example"
-
-
 def test_every_pattern_is_in_the_contract_that_patterns_do_not_import_each_other() -> None:
     contracts = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     [independent] = [contract["modules"] for contract in contracts if contract["type"] == "independence"]
@@ -163,15 +158,6 @@ def test_a_team_can_have_accounts_of_every_kind_there_is() -> None:
 
 def test_every_variable_that_makes_an_account_is_one_of_the_environment() -> None:
     assert {name.lower() for name in ENVIRONMENT_VARIABLES} <= set(Environment.model_fields)
-
-
-def test_the_example_names_each_variable_once() -> None:
-    names = re.findall(r"^# ([A-Z_]+)=", PATH.read_text(), re.MULTILINE)
-    assert sorted(names) == sorted(name.upper() for name in Environment.model_fields)
-
-
-def test_every_variable_says_what_it_is_for() -> None:
-    assert [name for name, field in Environment.model_fields.items() if not field.description] == []
 
 
 def test_a_role_of_the_image_is_started_as_make_starts_it() -> None:
