@@ -15,6 +15,8 @@ from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from orchestration_site.factories import mail
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV_FILE = Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env")
 
@@ -100,7 +102,27 @@ class Environment(BaseSettings):
     gemini_api_key: SecretStr | None = Field(default=None, description="The same under its other name.")
     google_base_url: str = Field(default="", description="Another server for the account google.")
     private_hosts: CommaList = Field(
-        default=[], description="Host names or addresses in private networks that provider base URLs may name."
+        default=[],
+        description="Host names or addresses in private networks that provider base URLs and webhooks may name.",
+    )
+    site_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+/?)?$",
+        description="Where people reach this site, as https://host: links in alerts begin with it. Without it they are"
+        " paths.",
+    )
+    email_url: str = Field(
+        default="",
+        description="The mail server for alerts: smtp://user:password@host:587 (plain), smtp+tls://… (STARTTLS) or"
+        " smtps://… (TLS from the start, port 465). Without it there are no alerts by e-mail.",
+    )
+    email_from: str = Field(
+        default="orchestration@localhost",
+        pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$",
+        description="The sender's address in alerts by e-mail.",
+    )
+    alert_log_days: int = Field(
+        default=30, ge=1, le=3650, description="How long it is kept what was told by alerts, and what came of it."
     )
     max_concurrent_executions: int = Field(
         default=100, ge=1, le=1000, description="Executions that one worker process runs at once."
@@ -154,6 +176,12 @@ class Environment(BaseSettings):
     def split_commas(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
+    @field_validator("email_url")
+    @classmethod
+    def name_mail_server(cls, value: str) -> str:
+        mail(value)
+        return value
+
     @field_validator("trusted_proxies")
     @classmethod
     def name_networks(cls, value: list[str]) -> list[str]:
@@ -190,7 +218,7 @@ class Environment(BaseSettings):
 #: Fields whose value no message shows.
 SECRET_FIELDS = frozenset(
     name for name, field in Environment.model_fields.items() if field.annotation == SecretStr | None
-) | {"encryption_keys", "database_url", "broker_url", "channel_url"}
+) | {"encryption_keys", "database_url", "broker_url", "channel_url", "email_url"}
 
 
 def read_environment() -> Environment:

@@ -155,6 +155,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     ],
 }
 
+globals().update(factories.mail(ENVIRONMENT.email_url))
+
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
 CELERY_RESULT_BACKEND = "django-db"
 CELERY_BEAT_SCHEDULER = "deployments.scheduling.scheduler:DeploymentScheduler"

@@ -16,6 +16,8 @@ from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
 from access.audit_chain import seal_days
+from deployments.alerts.retention import delete_old_deliveries
+from deployments.alerts.sender import AlertSender
 from deployments.executions import lifecycle
 from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
@@ -37,8 +39,8 @@ RETRY_SECONDS = 1.0
 QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
-#: How often days of the audit that are over are looked for.
-SEAL_SECONDS = 600.0
+#: How often days of the audit that are over, and alerts that are old, are looked for.
+TIDY_SECONDS = 600.0
 MAX_PUT_OFF = 1_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
 UNREADABLE_TRIES = 5
@@ -63,7 +65,8 @@ class Worker:
         # once. What it takes from workers that are alive is made again, and counts as one loss.
         self._renewed_at = time.monotonic()
         self._reaps_from = self._renewed_at
-        self._seals_at = float("-inf")
+        self._tidies_at = float("-inf")
+        self._alerts = AlertSender()
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -80,6 +83,10 @@ class Worker:
         """Claim nothing more, let what runs end within the grace, and give the rest back to the queue. Blocks."""
         asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop).result()
         self._writer.stop()
+
+    def send_alerts(self) -> None:
+        """Send the alerts that are due. Returns at once."""
+        self._loop.call_soon_threadsafe(self._alerts.wake)
 
     def give_back(self) -> None:
         """Claim nothing more, and give what runs back to the queue at once. Returns at once; `drain` waits for it."""
@@ -144,9 +151,10 @@ class Worker:
             self._give_back()
         for task in self._background:
             task.cancel()
+        await self._alerts.close()
 
     async def _watch(self) -> None:
-        watching = (self._listen(), self._beat(), self._sweep())
+        watching = (self._listen(), self._beat(), self._sweep(), self._alerts.run())
         self._background = [asyncio.create_task(watch) for watch in watching]
 
     async def _listen(self) -> None:
@@ -203,12 +211,15 @@ class Worker:
             if not self._is_draining:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
-                await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
+                self._alerts.wake()
+                await self._tidy()
 
-    async def _seal_audit(self) -> None:
-        if time.monotonic() >= self._seals_at:
-            self._seals_at = time.monotonic() + SEAL_SECONDS
-            await in_database_thread(seal_days)
+    async def _tidy(self) -> None:
+        """What has time."""
+        if time.monotonic() >= self._tidies_at:
+            self._tidies_at = time.monotonic() + TIDY_SECONDS
+            await _attempt(in_database_thread(seal_days), "Days of the audit could not be sealed")
+            await _attempt(in_database_thread(delete_old_deliveries), "Old alerts could not be deleted")
 
     async def _reap(self) -> None:
         if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:
