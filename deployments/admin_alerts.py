@@ -45,7 +45,7 @@ class AlertTargetAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertTarget]:
         rows: QuerySet[AlertTarget] = super().get_queryset(request)
-        return rows.defer("url", "secret", "previous_secret")
+        return rows.defer(*AlertTarget.ENCRYPTED)
 
     @admin.display(description="deployment", ordering="deployment__endpoint_path")
     def deployment_link(self, target: AlertTarget) -> str:
@@ -106,7 +106,7 @@ class AlertDeliveryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertDelivery]:
         rows: QuerySet[AlertDelivery] = super().get_queryset(request)
-        return rows.defer("target__url", "target__secret", "target__previous_secret")
+        return rows.defer(*(f"target__{name}" for name in AlertTarget.ENCRYPTED))
 
     @admin.display(description="target")
     def target_link(self, delivery: AlertDelivery) -> str:

@@ -141,6 +141,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AlertKind": "deployments.models.alert.AlertTarget.Kind",
+        "AlertDeliveryStatus": "deployments.models.alert.AlertDelivery.Status",
         "DeploymentStatus": "deployments.models.deployment.Deployment.Status",
         "ExecutionStatus": "deployments.models.execution.ExecutionLog.Status",
         "SettableDeploymentStatus": ["active", "inactive"],

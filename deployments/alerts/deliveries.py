@@ -72,7 +72,7 @@ def claim_due(*, room: int, busy: Collection[UUID] = ()) -> list[Claim]:
         return []
     with transaction.atomic():
         # A target that another worker is claiming from is left to it.
-        free = AlertTarget.objects.filter(id__in={target_id for _, target_id in found})
+        free = AlertTarget.objects.sealed().filter(id__in={target_id for _, target_id in found})
         rows = free.select_for_update(skip_locked=True, no_key=True, of=("self",)).order_by("id")
         targets = {target.id: target for target in rows.select_related("deployment")}
         still = AlertDelivery.objects.filter(_due(), id__in=[each for each, _ in found], target_id__in=targets)
@@ -86,7 +86,7 @@ def claim_due(*, room: int, busy: Collection[UUID] = ()) -> list[Claim]:
 def settle(claim: Claim, outcome: Outcome) -> bool:
     """Write down what came of the try, and when the next one is. False when the delivery is another worker's now."""
     with transaction.atomic():
-        target = AlertTarget.objects.select_for_update(no_key=True).get(id=claim.target.id)
+        target = AlertTarget.objects.sealed().select_for_update(no_key=True).get(id=claim.target.id)
         pause = next_pause(claim.tries, retry_after=outcome.retry_after) if outcome.error else None
         held = AlertDelivery.objects.filter(id=claim.delivery.id, status=PENDING, tries=claim.tries)
         if not held.update(**_changes(outcome, pause, claim.tries)):

@@ -65,8 +65,7 @@ def write_test(target: AlertTarget) -> AlertDelivery:
 
 def _targets_of(deployment_ids: Iterable[UUID]) -> list[AlertTarget]:
     """Without their secrets, which nobody needs before something is sent."""
-    on = AlertTarget.objects.filter(deployment_id__in=list(deployment_ids), enabled=True, deleted_at=None)
-    return list(on.defer("url", "secret", "previous_secret"))
+    return list(AlertTarget.objects.present().sealed().filter(deployment_id__in=list(deployment_ids), enabled=True))
 
 
 def _deliveries_of(target: AlertTarget, row: Mapping[str, Any]) -> list[AlertDelivery]:

@@ -8,6 +8,9 @@ from collections import Counter
 from importlib import import_module
 from typing import Any, Final
 
+from cryptography.fernet import InvalidToken
+from django.utils import timezone
+
 from deployments.alerts.deliveries import PER_TARGET, Claim, Outcome, claim_due, settle
 from deployments.alerts.mail import send_mail
 from deployments.executions.database_threads import in_database_thread
@@ -18,6 +21,9 @@ log = logging.getLogger(__name__)
 
 #: Deliveries that one worker has on their way.
 MOST_AT_ONCE: Final = 50
+UNREADABLE: Final = (
+    "None of ENCRYPTION_KEYS opens the URL or the secret. Make a new secret, then set the URL; or add the alert anew."
+)
 
 
 class AlertSender:
@@ -82,6 +88,10 @@ class AlertSender:
     async def _try(self, claim: Claim) -> Outcome:
         if claim.target.kind == AlertTarget.Kind.EMAIL:
             return await asyncio.to_thread(send_mail, claim)
+        try:
+            await in_database_thread(claim.target.refresh_from_db, fields=[*AlertTarget.ENCRYPTED])
+        except InvalidToken:
+            return Outcome(timezone.now(), 0, UNREADABLE)
         webhook = import_module("deployments.alerts.webhook")
         if self._session is None:
             self._session = webhook.open_session()

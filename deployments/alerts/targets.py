@@ -49,7 +49,7 @@ def add_target(*, deployment: Deployment, fields: Mapping[str, Any], by: str) ->
     with transaction.atomic():
         # Two at once would count the same targets.
         Deployment.objects.select_for_update(no_key=True, of=("self",)).get(id=deployment.id)
-        if AlertTarget.objects.filter(deployment=deployment, deleted_at=None).count() >= MAX_TARGETS:
+        if AlertTarget.objects.present().filter(deployment=deployment).count() >= MAX_TARGETS:
             sentence = f"A deployment has {MAX_TARGETS} alerts at most. Remove one first."
             problems.append(Problem("", "too_many", sentence))
         if problems:
@@ -61,22 +61,25 @@ def add_target(*, deployment: Deployment, fields: Mapping[str, Any], by: str) ->
 
 
 def change_target(*, target: AlertTarget, fields: Mapping[str, Any], by: str) -> AlertTarget:
-    """The target as it is then. Switched on, it is sent what was held back meanwhile."""
+    """The target as it is then. Switched on, or with another address, it is sent at once what was pending."""
     if problems := _problems_of(target.kind, fields):
         raise InvalidAlert(problems)
     with transaction.atomic():
         current = _lock(target)
-        changes = {name: value for name, value in fields.items() if getattr(current, name) != value}
+        changes = {name: value for name, value in fields.items() if _value_of(current, name) != value}
         if not changes:
             return current
         for name, value in changes.items():
             setattr(current, name, value)
         if "enabled" in changes:
             current.off_reason, current.failing_since = "", None
-            unpark(current) if current.enabled else park(current)
         if "addresses" in changes or "throttle_minutes" in changes:
             current.quiet_until = None
         current.save()
+        if not current.enabled:
+            park(current)
+        elif {"enabled", "url", "addresses"} & set(changes):
+            unpark(current)
         _record("alert.changed", current, by, {"fields": sorted(changes)})
         transaction.on_commit(publisher.publish_alerts)
     return current
@@ -88,7 +91,7 @@ def rotate_secret(*, target: AlertTarget, by: str) -> AlertTarget:
         raise InvalidAlert([Problem("", "no_secret", "Only webhooks have a secret.")])
     with transaction.atomic():
         current = _lock(target)
-        current.previous_secret, current.previous_secret_until = current.secret, timezone.now() + GRACE
+        current.previous_secret, current.previous_secret_until = current.read("secret"), timezone.now() + GRACE
         current.secret = make_secret()
         current.save(update_fields=["secret", "previous_secret", "previous_secret_until", "updated_at"])
         _record("alert.secret_rotated", current, by, {"previous_until": current.previous_secret_until})
@@ -132,8 +135,12 @@ def resend_delivery(*, target: AlertTarget, delivery_id: UUID, by: str) -> Alert
         return found.get()
 
 
+def _value_of(target: AlertTarget, name: str) -> Any:
+    return target.read(name) if name in AlertTarget.ENCRYPTED else getattr(target, name)
+
+
 def _lock(target: AlertTarget) -> AlertTarget:
-    rows = AlertTarget.objects.filter(id=target.id, deleted_at=None).select_related("deployment")
+    rows = AlertTarget.objects.present().sealed().filter(id=target.id).select_related("deployment")
     current = rows.select_for_update(no_key=True, of=("self",)).first()
     if current is None:
         raise AlertGone

@@ -61,7 +61,7 @@ class NoFields(StrictSerializer):
 class AlertSerializer(serializers.ModelSerializer[AlertTarget]):
     """A target of alerts, without its secret."""
 
-    url = serializers.CharField(help_text="Of a webhook; else empty.")
+    url = serializers.CharField(source="shown_url", help_text="Of a webhook; else empty.")
     addresses = serializers.ListField(child=serializers.CharField(), help_text="Of an e-mail; else empty.")
     events = serializers.ListField(child=serializers.ChoiceField(choices=_EVENTS))
 

@@ -193,7 +193,7 @@ class AlertViewSet(AwaitMixin, ViewSet):
 
 
 def _targets(deployment: Deployment) -> QuerySet[AlertTarget]:
-    return AlertTarget.objects.filter(deployment=deployment, deleted_at=None).select_related("deployment")
+    return AlertTarget.objects.present().sealed().filter(deployment=deployment).select_related("deployment")
 
 
 def _valid(serializer_class: type[StrictSerializer], request: Request) -> dict[str, Any]:

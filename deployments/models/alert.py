@@ -1,10 +1,11 @@
 """Whom a deployment alerts, and what they were told: targets, deliveries, and each try of a delivery."""
 
 from datetime import datetime
-from typing import Final
+from typing import ClassVar, Final, Self
 from uuid import UUID
 
 import uuid_utils.compat
+from cryptography.fernet import InvalidToken
 from django.db import models
 from django.db.models import Q
 
@@ -25,6 +26,18 @@ TEST_EVENT: Final = "alert.test"
 SWITCHED_OFF_EVENT: Final = "alert.switched_off"
 
 
+class AlertTargetQuerySet(models.QuerySet["AlertTarget"]):
+    """Queries over targets."""
+
+    def present(self) -> Self:
+        """Those that are not removed."""
+        return self.filter(deleted_at=None)
+
+    def sealed(self) -> Self:
+        """Without what is encrypted: where its key is lost nobody but whoever asks for just that is to fail."""
+        return self.defer(*AlertTarget.ENCRYPTED)
+
+
 class AlertTarget(models.Model):
     """A webhook or some e-mail addresses, and the events of one deployment that they are told of.
 
@@ -35,6 +48,8 @@ class AlertTarget(models.Model):
     class Kind(models.TextChoices):
         WEBHOOK = "webhook"
         EMAIL = "email"
+
+    ENCRYPTED: ClassVar = ("url", "secret", "previous_secret")
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="alert_targets")
@@ -62,12 +77,26 @@ class AlertTarget(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
 
+    objects = AlertTargetQuerySet.as_manager()
+
     class Meta:
         verbose_name = "alert target"
         ordering = ["created_at", "id"]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.id}"
+
+    @property
+    def shown_url(self) -> str:
+        """Empty, too, where none of the keys opens it."""
+        return self.read("url")
+
+    def read(self, name: str) -> str:
+        """An encrypted column; empty where none of the keys opens it."""
+        try:
+            return str(getattr(self, name))
+        except InvalidToken:
+            return ""
 
     def secrets_at(self, moment: datetime) -> list[str]:
         """Those to sign with then, the newest first."""

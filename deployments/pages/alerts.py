@@ -20,7 +20,7 @@ class AlertLog(DeploymentPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         alert_id: UUID = self.kwargs["alert_id"]
-        targets = AlertTarget.objects.filter(deployment=self.deployment, deleted_at=None)
+        targets = AlertTarget.objects.present().sealed().filter(deployment=self.deployment)
         target = get_object_or_404(targets, id=alert_id)
         newest = target.deliveries.prefetch_related("log")[: MAX_SHOWN + 1]
         return super().get_context_data(

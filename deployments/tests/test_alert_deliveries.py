@@ -230,12 +230,10 @@ class TestRetries:
         begun = timezone.now()
         make_delivery(target)
         settle(only_claim(), outcome("No.", at=begun))
-        target.refresh_from_db()
-        assert target.failing_since == begun
+        assert AlertTarget.objects.get().failing_since == begun
         make_delivery(target)
         settle(only_claim(), outcome(at=begun + timedelta(days=1)))
-        target.refresh_from_db()
-        assert target.failing_since is None
+        assert AlertTarget.objects.get().failing_since is None
         for at in (begun, begun + GIVEN_UP_AFTER - timedelta(seconds=1), begun + GIVEN_UP_AFTER):
             assert AlertTarget.objects.get().enabled
             make_delivery(target)
