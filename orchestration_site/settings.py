@@ -150,6 +150,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "CompletedStatus": ["completed"],
         "CancelStatus": ["cancelled", "cancelling"],
     },
+    "WEBHOOKS": "deployments.api.alert_webhooks.WEBHOOKS",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "rest.openapi.add_problem_responses",

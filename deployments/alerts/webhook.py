@@ -42,6 +42,8 @@ async def post_webhook(session: aiohttp.ClientSession, claim: Claim) -> Outcome:
             status, answer, retry_after, error = await _post(session, claim, at)
     except TimeoutError:
         status, answer, retry_after, error = None, "", None, f"No answer came within {TIMEOUT_SECONDS:g} seconds."
+    except aiohttp.ClientConnectorError as failure:
+        status, answer, retry_after, error = None, "", None, f"No connection was made: {failure.os_error}"
     except (EgressRefused, OSError) as refused:
         status, answer, retry_after, error = None, "", None, str(refused)
     except Exception as failure:  # noqa: BLE001 - what a receiver can answer has no end

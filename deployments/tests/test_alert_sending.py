@@ -154,9 +154,13 @@ class TestWebhook:
             assert "was refused" in outcome.error
         assert len(receiver.received) == before
 
-    def test_nobody_there_is_an_error_that_does_not_tell_the_address(self) -> None:
-        outcome = post(make_claim("http://127.0.0.1:1/hook?token=canary"))
-        assert outcome.error
+    @pytest.mark.parametrize(
+        ("origin", "why"),
+        [("http://127.0.0.1:1", "Connect call failed"), ("https://alerts.invalid", "could not be resolved")],
+    )
+    def test_nobody_there_is_an_error_that_says_why_and_not_the_whole_url(self, origin: str, why: str) -> None:
+        outcome = post(make_claim(f"{origin}/hook?token=canary"))
+        assert why in outcome.error
         assert "canary" not in outcome.error
 
 

@@ -141,7 +141,7 @@ class AlertList extends HTMLElement {
   }
 
   #showSecret(made: NewAlert, sentence: string): void {
-    const place = this.querySelector<HTMLElement>("[data-made]");
+    const place = this.querySelector<HTMLElement>("[data-secret]");
     if (!place) return;
     place.hidden = false;
     if (made.secret === "") {
