@@ -12,13 +12,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet, Window
+from django.db.models import F, Q, Window
 from django.db.models.functions import Coalesce, Now, RowNumber
 from django.utils import timezone
 
 from access.audit import record_action
 from deployments.alerts.outbox import write_switched_off
-from deployments.alerts.retrying import GIVEN_UP_AFTER, next_pause
+from deployments.alerts.retrying import GIVEN_UP_AFTER, PAUSES, next_pause
 from deployments.models import AlertDelivery, AlertTarget, AlertTry
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def settle(claim: Claim, outcome: Outcome) -> bool:
         target = AlertTarget.objects.sealed().select_for_update(no_key=True).get(id=claim.target.id)
         pause = next_pause(claim.tries, retry_after=outcome.retry_after) if outcome.error else None
         held = AlertDelivery.objects.filter(id=claim.delivery.id, status=PENDING, tries=claim.tries)
-        if not held.update(**_changes(outcome, pause, claim.tries)):
+        if not held.update(**_changes(outcome, pause)):
             return False
         AlertTry.objects.create(
             delivery_id=claim.delivery.id,
@@ -100,9 +100,9 @@ def settle(claim: Claim, outcome: Outcome) -> bool:
             error=outcome.error,
         )
         if target.kind == AlertTarget.Kind.EMAIL:
-            _told_with(claim.delivery).update(**_changes(outcome, pause, claim.tries))
-            quiet = pause if outcome.error else timedelta(minutes=target.throttle_minutes)
-            AlertTarget.objects.filter(id=target.id).update(quiet_until=None if quiet is None else Now() + quiet)
+            quiet = pause or timedelta(minutes=target.throttle_minutes)
+            _settle_told_with(claim.delivery, outcome, quiet)
+            AlertTarget.objects.filter(id=target.id).update(quiet_until=Now() + quiet)
         _note_health(target, outcome)
     return True
 
@@ -152,26 +152,29 @@ def _claim_mail(target: AlertTarget) -> Claim | None:
     if not rested.update(quiet_until=Now() + CLAIM_TIME):
         pending.filter(next_try_at__lt=target.quiet_until).update(next_try_at=target.quiet_until)
         return None
-    # The oldest leads, and all go the same way: those that had fewer tries count as many as it does.
     leader = pending.order_by("created_at", "id").first()
     if leader is None:
         return None
-    tries = leader.tries + 1
-    pending.update(sent_with=leader.id, tries=tries, next_try_at=Now() + CLAIM_TIME)
+    pending.update(sent_with=leader.id, tries=F("tries") + 1, next_try_at=Now() + CLAIM_TIME)
     AlertDelivery.objects.filter(id=leader.id).update(sent_with=None)
     told = AlertDelivery.objects.filter(Q(id=leader.id) | Q(sent_with=leader.id, status=PENDING))
-    return Claim(leader, target, tries, tuple(told.order_by("created_at", "id")[:LISTED]), told.count())
+    return Claim(leader, target, leader.tries + 1, tuple(told.order_by("created_at", "id")[:LISTED]), told.count())
 
 
-def _told_with(leader: AlertDelivery) -> QuerySet[AlertDelivery]:
-    return AlertDelivery.objects.filter(target_id=leader.target_id, sent_with=leader.id, status=PENDING)
+def _settle_told_with(leader: AlertDelivery, outcome: Outcome, pause: timedelta) -> None:
+    """The others that the e-mail told of. They go with the next one where it failed, each as long as it has tries."""
+    told = AlertDelivery.objects.filter(target_id=leader.target_id, sent_with=leader.id, status=PENDING)
+    if outcome.error:
+        told.filter(tries__lte=len(PAUSES)).update(next_try_at=Now() + pause)
+        told = told.filter(tries__gt=len(PAUSES))
+    told.update(**_changes(outcome, None))
 
 
-def _changes(outcome: Outcome, pause: timedelta | None, tries: int) -> dict[str, Any]:
+def _changes(outcome: Outcome, pause: timedelta | None) -> dict[str, Any]:
     if pause is not None:
-        return {"tries": tries, "next_try_at": Now() + pause}
+        return {"next_try_at": Now() + pause}
     status = AlertDelivery.Status.FAILED if outcome.error else AlertDelivery.Status.DELIVERED
-    return {"tries": tries, "status": status, "next_try_at": None, "ended_at": outcome.at}
+    return {"status": status, "next_try_at": None, "ended_at": outcome.at}
 
 
 def _note_health(target: AlertTarget, outcome: Outcome) -> None:

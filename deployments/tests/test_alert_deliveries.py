@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -11,12 +12,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from access.models import AuditRecord
-from deployments.alerts import retention
+from deployments.alerts import retention, tasks
 from deployments.alerts.deliveries import PER_TARGET, Claim, Outcome, claim_due, settle
 from deployments.alerts.outbox import write_alerts_of_ended, write_schedule_paused
 from deployments.alerts.retrying import GIVEN_UP_AFTER, JITTER, PAUSES, next_pause
 from deployments.executions import lifecycle
 from deployments.executions.lifecycle import Ending, Fence
+from deployments.executions.publisher import publisher
 from deployments.models import AlertDelivery, AlertTarget, AlertTry, Deployment, ExecutionLog
 from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued
 
@@ -132,6 +134,28 @@ class TestOutbox:
         write_schedule_paused(deployment, reason="The last 3 executions failed.", at=timezone.now())
         delivery = AlertDelivery.objects.get()
         assert delivery.payload["data"]["reason"] == "The last 3 executions failed."
+
+    def test_the_workers_are_told_once_it_is_committed(
+        self, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(publisher, "_hand_over", lambda task, arguments: told.append(task))
+        deployment = make_deployment()
+        with django_capture_on_commit_callbacks(execute=True):
+            fail(deployment)
+        assert told == [], "nobody is alerted"
+        make_alert(deployment)
+        with django_capture_on_commit_callbacks(execute=True):
+            fail(deployment)
+            assert told == []
+        assert told == ["deployments.send_alerts"]
+
+    def test_the_message_lets_the_worker_look(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        looked: list[str] = []
+        worker = SimpleNamespace(send_alerts=lambda: looked.append("once"))
+        monkeypatch.setattr(tasks, "current_worker", lambda: worker)
+        tasks.send_alerts.apply()
+        assert looked == ["once"]
 
     def test_a_worker_that_ends_an_execution_alerts(self) -> None:
         deployment = make_deployment()
@@ -286,6 +310,16 @@ class TestThrottle:
             settle(claim, outcome("The mail server could not be reached."))
         assert {(each.status, each.tries) for each in AlertDelivery.objects.all()} == {("failed", len(PAUSES) + 1)}
         assert AlertTry.objects.count() == len(PAUSES) + 1
+
+    def test_a_young_one_does_not_end_with_the_last_try_of_an_old_one(self, target: AlertTarget) -> None:
+        old, young = make_delivery(target, tries=len(PAUSES)), make_delivery(target)
+        (claim,) = claim_due(room=50)
+        assert (claim.delivery.id, claim.count) == (old.id, 2)
+        settle(claim, outcome("The mail server could not be reached."))
+        shown = {each.id: (each.status, each.tries, each.next_try_at) for each in AlertDelivery.objects.all()}
+        assert shown[old.id] == ("failed", len(PAUSES) + 1, None)
+        assert shown[young.id][:2] == ("pending", 1)
+        assert shown[young.id][2] is not None
 
     def test_what_comes_while_an_e_mail_is_on_its_way_is_in_the_next(self, target: AlertTarget) -> None:
         make_delivery(target)
