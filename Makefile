@@ -27,7 +27,7 @@ run: install pages
 
 key: install
 	@test -n "$(NAME)" || { echo "A key needs a name. Type: make key NAME=crm" >&2; exit 2; }
-	@$(SITE) create_key "$(NAME)" $(foreach scope,$(SCOPE),--scope $(scope)) $(foreach path,$(DEPLOYMENT),--deployment $(path))
+	@$(SITE) create_key "$(NAME)" $(if $(TEAM),--team "$(TEAM)") $(foreach scope,$(SCOPE),--scope $(scope)) $(foreach path,$(DEPLOYMENT),--deployment $(path))
 
 password: install
 	@$(SITE) reset_admin_password

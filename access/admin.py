@@ -1,10 +1,12 @@
 """Users and teams in the admin. Django's groups are shown as what they are here: teams."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Count, QuerySet
+from django.db.models import PROTECT, Count, ManyToOneRel, QuerySet
 from django.http import HttpRequest
 
 from access.admin_rights import SuperusersAlone
@@ -28,6 +30,11 @@ class TeamAdmin(AuditedAdmin, GroupAdmin):
         teams: QuerySet[Group] = super().get_queryset(request).prefetch_related("permissions")
         return teams.annotate(member_count=Count("user", distinct=True))
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Why a team cannot be deleted, in a sentence: one that something belongs to is kept, as the audit is."""
+        kept = [sentence for team in objs if (sentence := _why_kept(team)) is not None]
+        return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
+
     @admin.display(ordering="member_count")
     def members(self, team: Team) -> int:
         return int(team.member_count)  # type: ignore[attr-defined] # annotated above
@@ -36,6 +43,22 @@ class TeamAdmin(AuditedAdmin, GroupAdmin):
     def rights(self, team: Team) -> str:
         ours = {codename for codename, _ in Team._meta.permissions}  # noqa: SLF001 - Django's documented API
         return ", ".join(sorted(given.codename for given in team.permissions.all() if given.codename in ours)) or "none"
+
+
+def _why_kept(team: Group) -> str | None:
+    """None for a team that nothing belongs to."""
+    owned: list[str] = []
+    for relation in Group._meta.get_fields(include_hidden=True):  # noqa: SLF001 - Django's documented API
+        if isinstance(relation, ManyToOneRel) and relation.on_delete is PROTECT:
+            rows, names = relation.related_model._base_manager, relation.related_model._meta  # noqa: SLF001 - as above
+            if count := rows.filter(**{relation.field.name: team.pk}).count():
+                owned.append(f"{count} {names.verbose_name if count == 1 else names.verbose_name_plural}")
+    if not owned:
+        return None
+    return (
+        f"The team {team.name} stays, for this belongs to it: {', '.join(owned)}. What was run and what is in the audit"
+        " is never deleted. Take its members and its permissions away instead: then nobody but superusers sees it."
+    )
 
 
 @admin.register(User)

@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey, QuerySet
 from django.http import HttpRequest
 
+from access.audited_admin import AuditedAdmin
 from access.models import Team
 from access.principal import ALL, Principal, Verb
 from access.principal_of import principal_of
@@ -137,10 +138,13 @@ class SuperusersAlone:
 
 
 def reserve_the_rest(site: AdminSite) -> None:
-    """Leave to superusers every model whose admin does not read the table: users, teams, and other packages' tables."""
+    """Leave to superusers every model whose admin does not read the table: users, teams, and other packages' tables.
+    What they change there is in the audit like everything else.
+    """
     for model, shown in list(site._registry.items()):  # noqa: SLF001 - the site has no public way to ask
         if not isinstance(shown, TeamRowsAdmin | SuperusersAlone):
-            reserved = new_class(f"Reserved{type(shown).__name__}", (SuperusersAlone, type(shown)))
+            audited = () if isinstance(shown, AuditedAdmin) else (AuditedAdmin,)
+            reserved = new_class(f"Reserved{type(shown).__name__}", (SuperusersAlone, *audited, type(shown)))
             site.unregister(model)
             site.register(model, reserved)
 

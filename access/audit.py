@@ -12,10 +12,13 @@ from access.origin import current_caller, current_origin
 Action = Literal[
     "signed_in",
     "sign_in_refused",
+    "sign_in_slowed",
     "signed_out",
     "key.made",
+    "key.rotated",
     "key.revoked",
     "design.created",
+    "design.exported",
     "design.deleted",
     "version.made",
     "provider.added",

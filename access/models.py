@@ -141,3 +141,19 @@ class AuditSegment(AppendOnly):
 
     def __str__(self) -> str:
         return f"{self.day}: {self.digest[:12]}…"
+
+
+class SignInWindow(models.Model):
+    """Attempts to sign in to one account, from one address or from one known browser, in the present window.
+
+    `about` is a keyed hash: what was typed for a name may be a password.
+    """
+
+    about = models.CharField(max_length=64, primary_key=True)
+    began_at = models.DateTimeField()
+    count = models.PositiveIntegerField(default=0)
+    #: Whether the audit was told that this window is full.
+    is_told = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"{self.about[:12]}…: {self.count} since {self.began_at}"

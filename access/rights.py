@@ -23,6 +23,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
     "design": {
         "list": ("view",),
         "retrieve": ("view",),
+        "export": ("view",),
         "create": ("change",),
         "update": ("change",),
         "partial_update": ("change",),
@@ -94,6 +95,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "retrieve": ("manage_keys",),
         "create": ("manage_keys",),
         "update": ("manage_keys",),
+        "rotate": ("manage_keys",),
         "destroy": ("manage_keys",),
         "daily_use": ("manage_keys",),
     },

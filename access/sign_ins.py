@@ -1,6 +1,7 @@
 """Signing in and out, in the audit: Django says so by these signals, through whichever of its doors it was."""
 
-from typing import Any
+import logging
+from typing import Any, Literal
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -8,6 +9,9 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.dispatch import receiver
 
 from access.audit import record_action
+from access.sign_in_limits import OF_RECORDS, SignInsSlowed, count_record
+
+log = logging.getLogger(__name__)
 
 ANONYMOUS = "anonymous"
 
@@ -27,8 +31,32 @@ def record_sign_out(user: AbstractBaseUser | None, **_: Any) -> None:
 @receiver(user_login_failed)
 def record_refused_sign_in(credentials: dict[str, Any], **_: Any) -> None:
     """The name as it was typed only where it is somebody's: else it may be a password in the wrong field."""
+    _record_refusal("sign_in_refused", _user_of(str(credentials.get("username", ""))), {})
+
+
+def record_slowed_sign_ins(slowed: SignInsSlowed, name: str) -> None:
+    """That attempts are refused unseen from now on: once for each window that is full, not for each attempt."""
+    if slowed.is_first:
+        bound = slowed.bound
+        told = {"of": bound.kind, "attempts": bound.count, "seconds": bound.seconds}
+        _record_refusal("sign_in_slowed", _user_of(name), told)
+
+
+def _user_of(name: str) -> AbstractBaseUser | None:
     users = get_user_model()._default_manager  # noqa: SLF001 - Django's documented API
-    name = str(credentials.get("username", ""))
-    user = users.filter(username=name).first() if "\x00" not in name else None
+    return users.filter(username=name).first() if "\x00" not in name else None
+
+
+def _record_refusal(
+    action: Literal["sign_in_refused", "sign_in_slowed"], user: AbstractBaseUser | None, told: dict[str, Any]
+) -> None:
+    """Whoever guesses must not fill the audit: of an hour it holds so many refusals, and the last one says so."""
+    room = count_record()
+    if room is None:
+        log.warning("%s, and not in the audit: it has its %d refusals of this hour", action, OF_RECORDS.count)
+        return
+    if room == 0:
+        told = {**told, "more": f"Those of the next {OF_RECORDS.seconds // 60} minutes at most are in the log alone."}
     known = ("user", "" if user is None else user.pk)
-    record_action("sign_in_refused", by=ANONYMOUS, team_id=None, on=known, label="" if user is None else str(user))
+    label = "" if user is None else str(user)
+    record_action(action, by=ANONYMOUS, team_id=None, on=known, label=label, details=told)

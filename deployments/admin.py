@@ -1,11 +1,14 @@
 """Deployments, executions and keys in the admin: constant numbers of queries, history read only."""
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from access.admin_rights import OwnTeamsFilter
+from access.audited_admin import AuditedAdmin
 from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
 from deployments.admin_alerts import AlertDeliveryAdmin, AlertTargetAdmin
 from deployments.admin_beat import take_over_beats_tables
@@ -309,8 +312,11 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(MadeElsewhereAdmin):
-    """API keys, without the keys. They are made through the API or by create_key, which show them once."""
+class ApiKeyAdmin(AuditedAdmin, MadeElsewhereAdmin):
+    """API keys, without the keys. They are made through the API or by create_key, which show them once.
+
+    To rotate one, use the same: whoever does it is shown the new secret.
+    """
 
     kind = "key"
     action_rights = {"revoke": "destroy"}
@@ -346,10 +352,17 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
         "expires_at",
         "revoked_at",
         "last_used_at",
+        "rotated_at",
+        "previous_until",
+        "previous_used_at",
         *KEY_LIMIT_FIELDS,
     ]
     readonly_fields = ["prefix", "team", "scopes_text", "for_deployments", "created_by", "created_at"]
-    readonly_fields += ["revoked_at", "last_used_at"]
+    readonly_fields += ["revoked_at", "last_used_at", "rotated_at", "previous_until", "previous_used_at"]
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        """What was edited alone: a key that is revoked or rotated at the same moment stays so."""
+        obj.save(update_fields=form.changed_data)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         return super().get_queryset(request).prefetch_related("deployments")
@@ -366,7 +379,7 @@ class ApiKeyAdmin(MadeElsewhereAdmin):
     def state(self, key: ApiKey) -> str:
         if key.revoked_at is not None:
             return "revoked"
-        return "expired" if key.expires_at is not None and key.expires_at <= timezone.now() else "valid"
+        return "valid" if key.is_valid_at(timezone.now()) else "expired"
 
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:

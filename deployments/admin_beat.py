@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django_celery_beat.admin import CrontabScheduleAdmin, IntervalScheduleAdmin, PeriodicTaskAdmin
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from access.audited_admin import AuditedAdmin
 from deployments.admin_links import admin_link
 from deployments.models import Deployment
 from deployments.scheduling.entries import FIRE_SCHEDULE, schedule_id_of
@@ -25,7 +26,7 @@ def is_ours(entry: PeriodicTask | None) -> bool:
     return entry is not None and entry.task == FIRE_SCHEDULE
 
 
-class EntryAdmin(PeriodicTaskAdmin):  # type: ignore[misc] # it ships no types
+class EntryAdmin(AuditedAdmin, PeriodicTaskAdmin):  # type: ignore[misc] # it ships no types
     """Beat's entries; ours are shown with their deployment, and neither changed, switched, run nor deleted."""
 
     list_display = ("name", "schedule_link", "enabled", "scheduler", "last_run_at", "total_run_count")
@@ -58,24 +59,27 @@ class EntryAdmin(PeriodicTaskAdmin):  # type: ignore[misc] # it ships no types
 
     @admin.action(description="Enable selected tasks")
     def enable_tasks(self, request: HttpRequest, entries: "QuerySet[Any]") -> None:
-        super().enable_tasks(request, self._theirs(request, entries))
+        super().enable_tasks(request, self._theirs(request, entries, "Enabled by an action."))
 
     @admin.action(description="Disable selected tasks")
     def disable_tasks(self, request: HttpRequest, entries: "QuerySet[Any]") -> None:
-        super().disable_tasks(request, self._theirs(request, entries))
+        super().disable_tasks(request, self._theirs(request, entries, "Disabled by an action."))
 
     @admin.action(description="Toggle activity of selected tasks")
     def toggle_tasks(self, request: HttpRequest, entries: "QuerySet[Any]") -> None:
-        super().toggle_tasks(request, self._theirs(request, entries))
+        super().toggle_tasks(request, self._theirs(request, entries, "Toggled by an action."))
 
     @admin.action(description="Run selected tasks")
     def run_tasks(self, request: HttpRequest, entries: "QuerySet[Any]") -> None:
-        super().run_tasks(request, self._theirs(request, entries))
+        super().run_tasks(request, self._theirs(request, entries, "Told to run by an action."))
 
-    def _theirs(self, request: HttpRequest, entries: "QuerySet[Any]") -> "QuerySet[Any]":
+    def _theirs(self, request: HttpRequest, entries: "QuerySet[Any]", done: str) -> "QuerySet[Any]":
         if ours := entries.filter(task=FIRE_SCHEDULE).count():
             self.message_user(request, LEFT_ALONE % ours, messages.WARNING)
-        return entries.exclude(task=FIRE_SCHEDULE)
+        theirs = entries.exclude(task=FIRE_SCHEDULE)
+        for entry in theirs:
+            self.log_change(request, entry, done)
+        return theirs
 
 
 class SharedRowAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time

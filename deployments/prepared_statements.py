@@ -117,30 +117,67 @@ class PreparedRead(Generic[RowT]):
 
 
 class PreparedUpdate:
-    """The update of `rows(slot)` by `changes(slot)`."""
+    """The update of `rows(slot)` by `changes(slot)`; `returning` is what is answered of a row as it then is."""
 
     def __init__(
         self,
         model: type[models.Model],
         rows: Callable[[MakeSlot], "models.QuerySet[Any]"],
         changes: Callable[[MakeSlot], Mapping[str, Any]],
+        *,
+        returning: Sequence[Any] = (),
     ) -> None:
         self._model = model
         self._rows = rows
         self._changes = changes
+        self._returning = returning
 
     def run_each(self, rows: Iterable[Values]) -> int:
         """How many rows changed in all, with the statement run once for each row of values."""
         return self._prepared.run_each(rows)
 
+    def run_returning(self, **values: Any) -> list[Any] | None:
+        """What is returned of the one row that changed; None when there was none."""
+        database = connections[DEFAULT_DB_ALIAS]
+        with database.cursor() as cursor:
+            cursor.execute(self._and_return.sql, self._and_return._fill(values, database))  # noqa: SLF001 - of this module
+            found = cursor.fetchall()
+        return self._convert(list(found[0]), database) if found else None
+
+    def _convert(self, row: list[Any], database: BaseDatabaseWrapper) -> list[Any]:
+        for place, (convert_all, expression) in self._converters.items():
+            for convert in convert_all:
+                row[place] = convert(row[place], expression, database)
+        return row
+
     @cached_property
     def _prepared(self) -> Prepared:
+        return Prepared(*self._compiler.as_sql())
+
+    @cached_property
+    def _and_return(self) -> Prepared:
+        """A statement of its own: SQLite counts the rows of one that returns them only as they are read."""
+        sql, parameters = self._compiler.as_sql()
+        compiled = [self._compiler.compile(each) for each in self._returned]
+        returned = [value for _, values in compiled for value in values]
+        return Prepared(f"{sql} RETURNING {', '.join(each for each, _ in compiled)}", [*parameters, *returned])
+
+    @cached_property
+    def _compiler(self) -> Any:
         slot = slots_of(self._model)
         query: Any = self._rows(slot).order_by().query.chain(UpdateQuery)
         query.add_update_values(self._changes(slot))
         query.annotations = {}
-        sql, parameters = query.get_compiler(connection=connection).as_sql()
-        return Prepared(sql, parameters)
+        return query.get_compiler(connection=connection)
+
+    @cached_property
+    def _returned(self) -> list[Any]:
+        return [each.resolve_expression(self._compiler.query) for each in self._returning]
+
+    @cached_property
+    def _converters(self) -> dict[int, Any]:
+        converters: dict[int, Any] = self._compiler.get_converters(self._returned)
+        return converters
 
 
 class PreparedInsert:

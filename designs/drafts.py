@@ -1,4 +1,4 @@
-"""Saving and deleting designs: one function each, so that the API, the admin and the pages behave alike."""
+"""Saving, exporting and deleting designs: one function each, so that the API, the admin and the pages behave alike."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +62,12 @@ def delete_design(*, design: OrchestrationDesign, by: str) -> None:
         design.deleted_at = timezone.now()
         design.save(update_fields=["deleted_at", "updated_at"])
         _record("design.deleted", design, by)
+
+
+def export_design(*, design: OrchestrationDesign, by: str) -> Any:
+    """The draft's document, for whoever takes it away as a file: that they did is recorded."""
+    _record("design.exported", design, by)
+    return design.draft
 
 
 def problems_of(design: OrchestrationDesign) -> list[Problem]:

@@ -165,6 +165,12 @@ class Environment(BaseSettings):
     live_stall_seconds: float = Field(
         default=20, gt=0, description="A viewer of live progress that reads nothing for that long is cut off."
     )
+    daily_use_days: int = Field(
+        default=400,
+        ge=2,
+        description="How many days back it is kept what deployments and API keys have used of their days' limits. The"
+        " audit is kept for good.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is written to the log."
     )

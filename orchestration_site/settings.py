@@ -27,7 +27,7 @@ INSTALLED_APPS = [
     "designs",
     "access",
     "rest",
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "access.admin_config.SlowAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -7,6 +7,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2,
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from access.admin_rights import reserve_the_rest
+from access.sign_in_forms import SignInForm, answer_slowly
 from deployments.urls import router as deployments_router
 from designs.urls import router as designs_router
 from rest.routers import BothSlashesRouter
@@ -25,7 +26,13 @@ reserve_the_rest(admin.site)
 urlpatterns = [
     path(
         "sign-in",
-        LoginView.as_view(template_name="registration/sign_in.html", redirect_authenticated_user=True),
+        answer_slowly(
+            LoginView.as_view(
+                template_name="registration/sign_in.html",
+                redirect_authenticated_user=True,
+                authentication_form=SignInForm,
+            )
+        ),
         name="sign-in",
     ),
     path("sign-out", LogoutView.as_view(), name="sign-out"),

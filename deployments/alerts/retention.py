@@ -1,4 +1,4 @@
-"""Deliveries go after some time, in small transactions that hold nobody up."""
+"""Deliveries go after some time, a batch at a time."""
 
 from datetime import timedelta
 from typing import Final
@@ -9,24 +9,21 @@ from django.utils import timezone
 
 from deployments.models import AlertDelivery, AlertTarget, AlertTry
 
-AT_ONCE: Final = 500
-#: So many transactions at a time: what is left goes with the next sweep.
-MOST_BATCHES: Final = 20
+#: Deleted in one transaction: few enough that nobody waits for them.
+BATCH: Final = 1_000
 
 
-def delete_old_deliveries() -> int:
-    """Those made more than ALERT_LOG_DAYS ago, whatever became of them, and removed targets without any; how many."""
+def forget_deliveries() -> int:
+    """Delete a batch of those made more than ALERT_LOG_DAYS ago, whatever became of them; how many these were.
+
+    With the last of its deliveries goes a target that was removed.
+    """
     until = timezone.now() - timedelta(days=settings.ENVIRONMENT.alert_log_days)
-    deleted = 0
-    for _ in range(MOST_BATCHES):
-        old = AlertDelivery.objects.filter(created_at__lt=until).order_by("created_at")
-        with transaction.atomic():
-            # Another worker may be at it: its rows are left to it.
-            ids = list(old.select_for_update(skip_locked=True).values_list("id", flat=True)[:AT_ONCE])
-            AlertTry.objects.filter(delivery_id__in=ids).delete()
-            AlertDelivery.objects.filter(id__in=ids).delete()
-        deleted += len(ids)
-        if len(ids) < AT_ONCE:
-            break
+    old = AlertDelivery.objects.filter(created_at__lt=until).order_by("created_at")
+    with transaction.atomic():
+        # Another worker may be at it: its rows are left to it.
+        ids = list(old.select_for_update(skip_locked=True).values_list("id", flat=True)[:BATCH])
+        AlertTry.objects.filter(delivery_id__in=ids).delete()
+        AlertDelivery.objects.filter(id__in=ids).delete()
     AlertTarget.objects.filter(deleted_at__lt=until, deliveries__isnull=True).delete()
-    return deleted
+    return len(ids)

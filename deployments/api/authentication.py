@@ -9,9 +9,8 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from access.principal import Principal
 from deployments.key_use import note_use
-from deployments.keys import principal_of_key
+from deployments.keys import KeyPrincipal, principal_of_key
 from rest.problems import CHALLENGE, ApiProblem
 
 
@@ -21,7 +20,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     An unknown, a revoked and an expired key are answered alike.
     """
 
-    def authenticate(self, request: Request) -> tuple[None, Principal] | None:
+    def authenticate(self, request: Request) -> tuple[None, KeyPrincipal] | None:
         scheme, _, plaintext = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
@@ -32,10 +31,14 @@ class ApiKeyAuthentication(BaseAuthentication):
         found = principal_of_key(plaintext.strip())
         if found is None:
             raise AuthenticationFailed("This API key is not valid.")
-        principal, last_used_at = found
-        if principal.key_id is not None:
-            note_use(principal.key_id, at=timezone.now(), last_used_at=last_used_at)
-        return None, principal
+        if found.principal.key_id is not None:
+            note_use(
+                found.principal.key_id,
+                at=timezone.now(),
+                last_used_at=found.last_used_at,
+                is_previous=found.is_previous,
+            )
+        return None, found.principal
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

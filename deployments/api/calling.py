@@ -1,7 +1,7 @@
 """A call of a deployment, from its checked input to its answer: what the endpoint, the button and drafts share."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from access.permissions import caller_of
 from deployments.api.preferences import Waiting, draft_has_no_keys, read_idempotency, read_waiting
+from deployments.api.rate_limit_headers import headers_in, headers_of
 from deployments.api.refusals import field_errors_of, starts_as_problems
 from deployments.days import seconds_to_next_day
 from deployments.executions.database_threads import in_database_thread
@@ -147,10 +148,13 @@ def _waits(waiting: Waiting | None) -> bool:
 
 
 def _answer(request: Request, started: Started, waiting: Waiting | None) -> HttpResponseBase:
-    execution_id = started.execution.id
+    execution_id, limits = started.execution.id, headers_of(started.quotas)
     if waiting is None:
-        return stream_events(request, started.execution, after=0)
-    response = _accepted(execution_id, waiting)
+        stream = stream_events(request, started.execution, after=0)
+        for name, value in limits.items():
+            stream[name] = value
+        return stream
+    response = _accepted(execution_id, waiting, limits)
     if started.replayed:
         response["Idempotency-Replayed"] = "true"
         if started.execution.is_terminal:
@@ -161,9 +165,9 @@ def _answer(request: Request, started: Started, waiting: Waiting | None) -> Http
     return with_tail(response, _waiter(execution_id, waiting, begin))
 
 
-def _accepted(execution_id: UUID, waiting: Waiting) -> Response:
+def _accepted(execution_id: UUID, waiting: Waiting, limits: Mapping[str, str]) -> Response:
     url = f"/api/executions/{execution_id}"
-    headers = {"Location": url, "Retry-After": str(RETRY_AFTER_SECONDS)}
+    headers = {"Location": url, "Retry-After": str(RETRY_AFTER_SECONDS), **limits}
     if waiting.applied is not None:
         headers["Preference-Applied"] = waiting.applied
     body = {"execution_id": str(execution_id), "status": "queued", "url": url}
@@ -200,7 +204,7 @@ def _ended(response: Response, execution_id: UUID, outcome: ExecutionLog) -> Res
     """Make it the answer of an execution that has ended. Raises the problem of one that did not complete."""
     url = f"/api/executions/{execution_id}"
     if outcome.status != ExecutionLog.Status.COMPLETED:
-        raise _problem_of(execution_id, url, outcome)
+        raise _problem_of(execution_id, url, outcome, headers_in(response))
     response.status_code = 200
     del response["Location"]
     del response["Retry-After"]
@@ -216,9 +220,9 @@ def _ended(response: Response, execution_id: UUID, outcome: ExecutionLog) -> Res
     return response
 
 
-def _problem_of(execution_id: UUID, url: str, outcome: ExecutionLog) -> ApiProblem:
+def _problem_of(execution_id: UUID, url: str, outcome: ExecutionLog, limits: Mapping[str, str]) -> ApiProblem:
     place: dict[str, Any] = {"execution_id": str(execution_id), "url": url}
-    headers = {"Content-Location": url}
+    headers = {"Content-Location": url, **limits}
     if outcome.status != ExecutionLog.Status.FAILED:
         sentence = outcome.error or "The execution was cancelled."
         return ApiProblem(409, "execution-cancelled", sentence, headers=headers, **place)

@@ -8,6 +8,7 @@ from django.conf import settings
 from rest_framework.request import Request
 
 from deployments.api.example_inputs import example_input
+from deployments.api.rate_limit_headers import WORDS
 from deployments.models import Deployment
 from executor.json_types import JsonObject
 from rest.openapi import PROBLEM_SCHEMA
@@ -40,13 +41,12 @@ KEY_PLACES = {
     "javascript": ("${process.env.API_KEY}", "{key}"),
 }
 _RETRY_AFTER: JsonObject = {
-    "headers": {
-        "Retry-After": {
-            "description": "Seconds after which the limit may let in the next call.",
-            "schema": {"type": "integer"},
-        }
+    "Retry-After": {
+        "description": "Seconds after which the limit may let in the next call.",
+        "schema": {"type": "integer"},
     }
 }
+_LIMITS: JsonObject = {name: {"description": words, "schema": {"type": "string"}} for name, words in WORDS.items()}
 _ANY_OBJECT: JsonObject = {"type": "object"}
 #: Keywords whose values are data, in which nothing is a reference.
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
@@ -171,16 +171,19 @@ def _operation(example: JsonObject) -> dict[str, Any]:
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Input"}, "example": example}},
         },
         "responses": {
-            "200": _response("The result.", "application/json", "Answer"),
-            "202": _response("The execution goes on at Location.", "application/json", "Accepted"),
-            "429": _response("A limit lets no more in for now.", "application/problem+json", "Problem") | _RETRY_AFTER,
+            "200": _response("The result.", "application/json", "Answer", _LIMITS),
+            "202": _response("The execution goes on at Location.", "application/json", "Accepted", _LIMITS),
+            "429": _response(
+                "A limit lets no more in for now.", "application/problem+json", "Problem", _RETRY_AFTER | _LIMITS
+            ),
             "default": _response("What went wrong.", "application/problem+json", "Problem"),
         },
     }
 
 
-def _response(description: str, media_type: str, schema: str) -> dict[str, Any]:
+def _response(description: str, media_type: str, schema: str, headers: JsonObject | None = None) -> dict[str, Any]:
     return {
         "description": description,
+        **({"headers": headers} if headers else {}),
         "content": {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
     }

@@ -12,8 +12,9 @@ from rest_framework.views import APIView
 from access.permissions import caller_of
 from access.rights import RIGHTS
 from deployments.api.calling import call_draft
+from deployments.api.rate_limit_headers import documented
 from deployments.api.refusals import refusals_as_problems
-from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS, RETRY_AFTER
+from deployments.api.schemas import CALL_ANSWERS, CALL_PARAMETERS, REFUSAL_HEADERS
 from deployments.api.serializers import DraftExecuteRequest
 from designs.models import DesignVersion, OrchestrationDesign
 from designs.trials import NoSuchBlock, freeze_block
@@ -33,7 +34,7 @@ class DraftExecutionView(AwaitMixin, APIView):
         operation_id="designs_execute",
         summary="Run what is saved of a design, or one block of it, without deploying it",
         tags=["designs"],
-        parameters=[CALL_PARAMETERS[0], RETRY_AFTER],
+        parameters=[CALL_PARAMETERS[0], *REFUSAL_HEADERS, *documented([200, 202])],
         request=DraftExecuteRequest,
         responses=CALL_ANSWERS,
     )

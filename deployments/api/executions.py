@@ -22,7 +22,7 @@ from access.rights import RIGHTS
 from deployments.api.filters import ExecutionFilters
 from deployments.api.preferences import draft_has_no_keys, read_idempotency, read_position
 from deployments.api.refusals import reruns_as_problems
-from deployments.api.schemas import CALL_PARAMETERS, LIMIT_ANSWER, RETRY_AFTER, StreamedEvent
+from deployments.api.schemas import CALL_PARAMETERS, LIMIT_ANSWER, REFUSAL_HEADERS, StreamedEvent
 from deployments.api.serializers import ExecutionDetail, ExecutionSummary, RerunRequest
 from deployments.executions.lifecycle import request_cancel
 from deployments.executions.rerunning import rerun_execution
@@ -116,7 +116,7 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
         summary="Run it again: from the start, from what failed, or from a block",
         description="A new execution of the same version with this one as its `parent`, trigger `manual`. What does not"
         " run again is taken over with its recorded results and not charged again.",
-        parameters=[CALL_PARAMETERS[1], RETRY_AFTER],
+        parameters=[CALL_PARAMETERS[1], *REFUSAL_HEADERS],
         request=RerunRequest,
         responses={
             201: OpenApiResponse(ExecutionSummary, description="Accepted; Location says where it is."),

@@ -6,7 +6,7 @@ from uuid import UUID
 from rest_framework import serializers
 
 from deployments.api.serializers import MAX_INTEGER, RateLimits
-from deployments.keys import SCOPES
+from deployments.keys import DEFAULT_GRACE, MAX_GRACE, SCOPES
 from deployments.models import ApiKey
 from designs.api.teams import TEAM_HELP
 from rest.serializers import StrictSerializer
@@ -56,6 +56,17 @@ class KeyRequest(StrictSerializer):
         return name
 
 
+class RotationRequest(StrictSerializer):
+    """What gives an API key another secret."""
+
+    grace_seconds = serializers.IntegerField(
+        default=int(DEFAULT_GRACE.total_seconds()),
+        min_value=0,
+        max_value=int(MAX_GRACE.total_seconds()),
+        help_text="How long the secret that it had opens the same still; 0 ends it at once.",
+    )
+
+
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
     """An API key, without the key."""
 
@@ -79,8 +90,17 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
             "expires_at",
             "revoked_at",
             "last_used_at",
+            "rotated_at",
+            "previous_until",
+            "previous_used_at",
         ]
         read_only_fields = fields
+        extra_kwargs = {
+            "last_used_at": {"help_text": "To the minute, with whichever of its secrets."},
+            "rotated_at": {"help_text": "When it was given the secret that it has."},
+            "previous_until": {"help_text": "Until when the secret that it had before opens the same."},
+            "previous_used_at": {"help_text": "When that one was last used, to the minute."},
+        }
 
     def get_deployments(self, key: ApiKey) -> list[UUID] | None:
         return None if key.all_deployments else sorted(deployment.id for deployment in key.deployments.all())

@@ -1,5 +1,7 @@
-"""API keys over REST: made and shown once, listed, revoked."""
+"""API keys over REST: made, rotated and shown once, listed, revoked."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +18,24 @@ from access.permissions import caller_of, rows_of
 from access.principal import ALL
 from access.rights import RIGHTS
 from deployments.api.daily_use import DailyUseSerializer, daily_use_of
-from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer
+from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer, RotationRequest
 from deployments.api.refusals import refusals_as_problems
-from deployments.keys import DEFAULT_SCOPES, Scope, calling_key, make_key, revoke_key, verbs_of
+from deployments.keys import (
+    DEFAULT_SCOPES,
+    RotationRefused,
+    Scope,
+    calling_key,
+    make_key,
+    revoke_key,
+    rotate_key,
+    verbs_of,
+)
 from deployments.limits import KeyLimits
 from deployments.models import ApiKey, Deployment
 from designs.api.teams import team_for
 from rest.async_view import AwaitMixin
 from rest.parsers import refuse_blank_body
-from rest.problems import FieldError, invalid
+from rest.problems import ApiProblem, FieldError, invalid
 from rest.resources import ResourceViewSet
 from rest.routers import UUID_PATTERN
 
@@ -62,7 +73,7 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
             raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
         deployments = self._find_deployments(given["deployments"])
         team_id = self._team_of(deployments, given["team"])
-        if not verbs_of(scopes) <= caller_of(request).verbs_in(team_id):
+        if not self._has_rights_of(scopes, team_id):
             raise PermissionDenied("A key cannot be given rights that you lack in its team. Choose fewer scopes.")
         if given["expires_at"] is not None and given["expires_at"] <= timezone.now():
             raise invalid([FieldError("/expires_at", "in_the_past", "expires_at is in the past.")])
@@ -79,9 +90,30 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
                 created_by=caller_of(request).label,
                 limits=KeyLimits(**given.get("limits", {})),
             )
-        context: dict[str, Any] = {**self.get_serializer_context(), "plaintext": plaintext}
-        headers = {"Location": f"/api/keys/{key.id}", "Cache-Control": "no-store"}
-        return Response(NewKeySerializer(key, context=context).data, status=201, headers=headers)
+        return self._show_once(key, plaintext, status=201, headers={"Location": f"/api/keys/{key.id}"})
+
+    @extend_schema(
+        summary="Give it another secret, shown in this answer only; the one that it had goes on for a while",
+        request=RotationRequest,
+        responses=NewKeySerializer,
+    )
+    @action(detail=True, methods=["post"])
+    def rotate(self, request: Request, pk: UUID) -> Response:
+        key = self.get_object()
+        body = RotationRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        # Whoever rotates a key holds it from then on.
+        if not self._has_rights_of(key.scopes, key.team_id):
+            raise PermissionDenied("This key has rights that you lack in its team. Ask somebody who has them.")
+        asking = calling_key(caller_of(request))
+        if asking is not None and asking.id != key.id and asking.limits != KeyLimits():
+            raise PermissionDenied("Your key has limits, so it rotates no key but itself.")
+        grace = timedelta(seconds=body.validated_data["grace_seconds"])
+        try:
+            plaintext = rotate_key(key=key, by=caller_of(request).label, grace=grace)
+        except RotationRefused as refused:
+            raise ApiProblem(409, refused.code, str(refused)) from None
+        return self._show_once(key, plaintext, status=200)
 
     @extend_schema(summary="Revoke it at once", responses={204: OpenApiResponse(description="It opens nothing now.")})
     def destroy(self, request: Request, pk: UUID) -> Response:
@@ -92,6 +124,16 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
     @action(detail=True, methods=["get"], url_path="daily-use", serializer_class=DailyUseSerializer)
     def daily_use(self, request: Request, pk: UUID) -> Response:
         return Response(DailyUseSerializer(daily_use_of(self.get_object())).data)
+
+    def _show_once(
+        self, key: ApiKey, plaintext: str, *, status: int, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        context: dict[str, Any] = {**self.get_serializer_context(), "plaintext": plaintext}
+        shown = NewKeySerializer(key, context=context).data
+        return Response(shown, status=status, headers={**(headers or {}), "Cache-Control": "no-store"})
+
+    def _has_rights_of(self, scopes: list[Scope], team_id: int) -> bool:
+        return verbs_of(scopes) <= caller_of(self.request).verbs_in(team_id)
 
     def _find_deployments(self, ids: list[UUID] | None) -> list[Deployment] | None:
         if ids is None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from deployments.api.rate_limit_headers import headers_of_refusal
 from deployments.deploying import DeploymentGone, EndpointTaken, RevisionChanged, UnknownVersion
 from deployments.endpoint_path import InvalidEndpointPath
 from deployments.executions.admission import LimitReached
@@ -54,7 +55,7 @@ def starts_as_problems() -> Iterator[None]:
             429,
             reached.code,
             f"{reached} Try again after the seconds in Retry-After.",
-            headers={"Retry-After": str(reached.retry_after)},
+            headers={"Retry-After": str(reached.retry_after), **headers_of_refusal(reached)},
         ) from None
 
 

@@ -16,7 +16,7 @@ from rest_framework.viewsets import ViewSet
 from access.permissions import caller_of
 from access.rights import RIGHTS
 from deployments.api.refusals import refusals_as_problems, starts_as_problems
-from deployments.api.schemas import LIMIT_ANSWER, RETRY_AFTER, CallAccepted
+from deployments.api.schemas import LIMIT_ANSWER, REFUSAL_HEADERS, CallAccepted
 from deployments.api.serializers import ScheduleSerializer
 from deployments.keys import calling_key
 from deployments.models import Deployment, ScheduleConfig
@@ -198,7 +198,7 @@ class ScheduleViewSet(AwaitMixin, ViewSet):
         operation_id="deployments_schedule_run",
         summary="Run it now, with its own input, paused or not; its next run stays where it is",
         request=RunNowRequest,
-        parameters=[RETRY_AFTER],
+        parameters=[*REFUSAL_HEADERS],
         responses={202: CallAccepted, **_NO_SCHEDULE, **LIMIT_ANSWER},
     )
     def run(self, request: Request, pk: UUID) -> Response:

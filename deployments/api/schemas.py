@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from deployments.api.rate_limit_headers import documented
 from deployments.api.serializers import AnyJsonField, JsonObjectField
 from rest.problems import PROBLEM_MEDIA_TYPE
 
@@ -60,6 +61,8 @@ RETRY_AFTER = OpenApiParameter(
     response=[429],
     description="Seconds after which the limit may let in the next one. A day's limits open at midnight UTC.",
 )
+#: Of every answer with which a limit refuses.
+REFUSAL_HEADERS = [RETRY_AFTER, *documented([429])]
 
 CALL_PARAMETERS = [
     OpenApiParameter(
@@ -75,6 +78,7 @@ CALL_PARAMETERS = [
         description="255 printable characters at most, kept 24 hours: an equal request is the same execution.",
     ),
     RETRY_AFTER,
+    *documented([200, 202, 429, 500, 502, 504]),
 ]
 
 LIMIT_SENTENCE = (

@@ -7,12 +7,13 @@ key's row, the deployment's window, the key's window, the key's day. What has no
 A rate is that of a window, which begins with the first call that finds none open, by the database's clock.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from django.db.models import Case, DurationField, ExpressionWrapper, F, Q, Value, When
+from django.db.models import Case, DateTimeField, DurationField, ExpressionWrapper, F, Q, Value, When
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
@@ -23,17 +24,42 @@ from deployments.models.execution import UNFINISHED_STATUSES
 from deployments.prepared_statements import MakeSlot, PreparedUpdate, Slot
 
 FULL_RETRY_AFTER_SECONDS = 1
+SECONDS_OF_A_DAY = 86_400
 #: When the window of who was never called began: it is over.
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
+class QuotaPolicy:
+    """So many calls in so many seconds, or executions in a day. Its name is for programs, and stable."""
+
+    name: Literal["deployment-rate", "key-rate", "key-day"]
+    owner_id: UUID
+    limit: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What is left of a policy, and in how many seconds it counts from nothing again."""
+
+    policy: QuotaPolicy
+    left: int
+    opens_in: int
+
+
 class LimitReached(Exception):
-    """A limit lets no more in for now. `code` is stable; after `retry_after` seconds it may let in the next one."""
+    """A limit lets no more in for now. `code` is stable; after `retry_after` seconds it may let in the next one.
+
+    `used_up` is the policy that it was, where it was one of `policies`, all those that the call came by.
+    """
 
     code: ClassVar[str]
 
-    def __init__(self, message: str, *, retry_after: int) -> None:
+    def __init__(self, message: str, *, retry_after: int, used_up: QuotaPolicy | None = None) -> None:
         self.retry_after = retry_after
+        self.used_up = used_up
+        self.policies: tuple[QuotaPolicy, ...] = ()
         super().__init__(message)
 
 
@@ -55,20 +81,38 @@ class DailyQuotaReached(LimitReached):
     code = "daily-quota"
 
 
-def admit(deployment: Deployment | None, key: CallingKey | None, *, now: datetime) -> None:
-    """Count one more execution of this deployment by this key; inside the accepting transaction.
+def admit(deployment: Deployment | None, key: CallingKey | None, *, now: datetime) -> tuple[Quota, ...]:
+    """Count one more execution of this deployment by this key; inside the accepting transaction. What is left then.
 
     Raises `LimitReached`, with which the transaction has to be rolled back.
     """
-    if deployment is not None:
-        _refuse_when_full(deployment)
-    if key is not None and key.limits.max_concurrent is not None:
-        _refuse_when_key_is_full(key.id, key.limits.max_concurrent)
-    if deployment is not None:
-        _count_call(deployment.id, deployment.rate_count, deployment.rate_seconds, whose="This deployment")
+    policies = _policies_of(deployment, key)
+    try:
+        if deployment is not None:
+            _refuse_when_full(deployment)
+        if key is not None and key.limits.max_concurrent is not None:
+            _refuse_when_key_is_full(key.id, key.limits.max_concurrent)
+        return tuple(
+            _count_execution_of_day(policy, now) if policy.name == "key-day" else _count_call(policy)
+            for policy in policies
+        )
+    except LimitReached as reached:
+        reached.policies = policies
+        raise
+
+
+def _policies_of(deployment: Deployment | None, key: CallingKey | None) -> tuple[QuotaPolicy, ...]:
+    """In the order of their locks."""
+    found: list[QuotaPolicy] = []
+    if deployment is not None and deployment.rate_count is not None and deployment.rate_seconds is not None:
+        found.append(QuotaPolicy("deployment-rate", deployment.id, deployment.rate_count, deployment.rate_seconds))
     if key is not None:
-        _count_call(key.id, key.limits.rate_count, key.limits.rate_seconds, whose="This API key")
-        _count_execution_of_day(key.id, key.limits.daily_max_executions, now)
+        limits = key.limits
+        if limits.rate_count is not None and limits.rate_seconds is not None:
+            found.append(QuotaPolicy("key-rate", key.id, limits.rate_count, limits.rate_seconds))
+        if limits.daily_max_executions is not None:
+            found.append(QuotaPolicy("key-day", key.id, limits.daily_max_executions, SECONDS_OF_A_DAY))
+    return tuple(found)
 
 
 def _refuse_when_full(deployment: Deployment) -> None:
@@ -110,50 +154,75 @@ def _counted(slot: MakeSlot) -> dict[str, Any]:
 
 
 #: `owner_id`, `limit` and `length` of the window: one call more, in this window or as the first of the next.
-COUNT_CALL = PreparedUpdate(RateWindow, _windows_with_room, _counted)
+COUNT_CALL = PreparedUpdate(
+    RateWindow, _windows_with_room, _counted, returning=[F("count"), F("began_at"), Now(output_field=DateTimeField())]
+)
 
 
-def _count_call(owner_id: UUID, limit: int | None, seconds: int | None, *, whose: str) -> None:
-    if limit is None or seconds is None:
-        return
-    values = {"owner_id": owner_id, "limit": limit, "length": timedelta(seconds=seconds)}
-    if COUNT_CALL.run_each([values]):
-        return
-    if (left := _time_left(owner_id, seconds)) is None:
+def _count_call(policy: QuotaPolicy) -> Quota:
+    if (quota := _count_in_window(policy)) is not None:
+        return quota
+    if (left := _time_left(policy)) is None:
         # The very first call. Of several at once one inserts the row, and the others wait for that one's end.
-        RateWindow.objects.bulk_create([RateWindow(owner_id=owner_id, began_at=LONG_AGO)], ignore_conflicts=True)
-        if COUNT_CALL.run_each([values]):
-            return
-        left = _time_left(owner_id, seconds) or timedelta()
-    message = f"{whose} takes {_calls(limit)} in {_seconds(seconds)}, and they are used up."
-    raise RateLimitReached(message, retry_after=max(1, ceil(left.total_seconds())))
+        new = RateWindow(owner_id=policy.owner_id, began_at=LONG_AGO)
+        RateWindow.objects.bulk_create([new], ignore_conflicts=True)
+        if (quota := _count_in_window(policy)) is not None:
+            return quota
+        left = _time_left(policy) or timedelta()
+    whose = "This deployment" if policy.name == "deployment-rate" else "This API key"
+    message = f"{whose} takes {_calls(policy.limit)} in {_seconds(policy.seconds)}, and they are used up."
+    raise RateLimitReached(message, retry_after=_whole_seconds(left), used_up=policy)
 
 
-def _time_left(owner_id: UUID, seconds: int) -> timedelta | None:
+def _count_in_window(policy: QuotaPolicy) -> Quota | None:
+    """None when the window has no room, or there never was one."""
+    counted = COUNT_CALL.run_returning(
+        owner_id=policy.owner_id, limit=policy.limit, length=timedelta(seconds=policy.seconds)
+    )
+    if counted is None:
+        return None
+    count, began_at, now = counted
+    opens_in = _whole_seconds(began_at + timedelta(seconds=policy.seconds) - now)
+    return Quota(policy, max(0, policy.limit - count), min(opens_in, policy.seconds))
+
+
+def _time_left(policy: QuotaPolicy) -> timedelta | None:
     """How long the window is open still; None when there never was one."""
-    window = RateWindow.objects.filter(owner_id=owner_id)
+    window = RateWindow.objects.filter(owner_id=policy.owner_id)
+    ends_at = F("began_at") + timedelta(seconds=policy.seconds)
     left: timedelta | None = (
-        window.annotate(
-            left=ExpressionWrapper(F("began_at") + timedelta(seconds=seconds) - Now(), output_field=DurationField())
-        )
+        window.annotate(left=ExpressionWrapper(ends_at - Now(), output_field=DurationField()))
         .values_list("left", flat=True)
         .first()
     )
     return left
 
 
-def _count_execution_of_day(key_id: UUID, limit: int | None, now: datetime) -> None:
-    if limit is None:
-        return
-    day = day_of(now)
-    row = DailyUse.objects.filter(owner_id=key_id, day=day)
-    if row.filter(executions__lt=limit).update(executions=F("executions") + 1):
-        return
-    DailyUse.objects.bulk_create([DailyUse(owner_id=key_id, day=day)], ignore_conflicts=True)
-    if row.filter(executions__lt=limit).update(executions=F("executions") + 1):
-        return
-    message = f"This API key starts at most {limit} executions a day (UTC), and they are used up."
-    raise DailyQuotaReached(message, retry_after=seconds_to_next_day(now))
+#: `owner_id`, `day` and `limit`: one execution more of that day.
+COUNT_EXECUTION = PreparedUpdate(
+    DailyUse,
+    lambda slot: DailyUse.objects.filter(
+        owner_id=slot("owner_id"), day=slot("day"), executions__lt=slot("limit", of="executions")
+    ),
+    lambda _: {"executions": F("executions") + 1},
+    returning=[F("executions")],
+)
+
+
+def _count_execution_of_day(policy: QuotaPolicy, now: datetime) -> Quota:
+    row, opens_in = {"owner_id": policy.owner_id, "day": day_of(now)}, seconds_to_next_day(now)
+    counted = COUNT_EXECUTION.run_returning(**row, limit=policy.limit)
+    if counted is None:
+        DailyUse.objects.bulk_create([DailyUse(**row)], ignore_conflicts=True)
+        counted = COUNT_EXECUTION.run_returning(**row, limit=policy.limit)
+    if counted is None:
+        message = f"This API key starts at most {policy.limit} executions a day (UTC), and they are used up."
+        raise DailyQuotaReached(message, retry_after=opens_in, used_up=policy)
+    return Quota(policy, max(0, policy.limit - counted[0]), opens_in)
+
+
+def _whole_seconds(left: timedelta) -> int:
+    return max(1, ceil(left.total_seconds()))
 
 
 def _calls(count: int) -> str:

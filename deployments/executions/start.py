@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.executions import lifecycle
-from deployments.executions.admission import LimitReached, admit
+from deployments.executions.admission import LimitReached, Quota, admit
 from deployments.executions.limits import ExecutionLimits
 from deployments.executions.publisher import publisher
 from deployments.executions.reused import Rerun
@@ -37,10 +37,13 @@ class Idempotency:
 
 @dataclass(frozen=True)
 class Started:
-    """The execution, and whether it is an earlier one that this request only repeats."""
+    """The execution, and whether it is an earlier one that this request only repeats. `quotas`: what is left of those
+    that it counted against.
+    """
 
     execution: ExecutionLog
     replayed: bool
+    quotas: tuple[Quota, ...] = ()
 
 
 def start_execution(
@@ -93,7 +96,7 @@ def start_execution(
         with transaction.atomic():
             if rerun is not None:
                 rerun.hold_parent()  # executions are locked before deployments
-            admit(deployment, key, now=now)
+            quotas = admit(deployment, key, now=now)
             lifecycle.accept(execution, about=None if rerun is None else rerun.about())
             if rerun is not None:
                 rerun.take_over(execution)
@@ -107,7 +110,7 @@ def start_execution(
         if earlier is None:
             raise
         return Started(earlier, replayed=True)
-    return Started(execution, replayed=False)
+    return Started(execution, replayed=False, quotas=quotas)
 
 
 def publish_accepted(execution_id: UUID) -> None:

@@ -16,13 +16,13 @@ from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
 from access.audit_chain import seal_days
-from deployments.alerts.retention import delete_old_deliveries
 from deployments.alerts.sender import AlertSender
 from deployments.executions import lifecycle
 from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
 from deployments.executions.publisher import publisher
+from deployments.executions.retention import forget_old
 from deployments.executions.run import ExecutionRun, LoadedExecution, load_execution
 from deployments.executions.writer import GroupCommitWriter, Write
 from deployments.live.announcements import WORKERS_GROUP, channel_layer
@@ -39,8 +39,10 @@ RETRY_SECONDS = 1.0
 QUIET_HEARTBEATS = 2
 #: What giving executions back may take when the grace is over.
 RELEASE_SECONDS = 5.0
-#: How often days of the audit that are over, and alerts that are old, are looked for.
-TIDY_SECONDS = 600.0
+#: How often days of the audit that are over are looked for.
+SEAL_SECONDS = 600.0
+#: How often it is looked for what is too old to be kept.
+FORGET_SECONDS = 3_600
 MAX_PUT_OFF = 1_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
 UNREADABLE_TRIES = 5
@@ -65,7 +67,8 @@ class Worker:
         # once. What it takes from workers that are alive is made again, and counts as one loss.
         self._renewed_at = time.monotonic()
         self._reaps_from = self._renewed_at
-        self._tidies_at = float("-inf")
+        self._seals_at = float("-inf")
+        self._forgets_at = float("-inf")
         self._alerts = AlertSender()
         self._background: list[asyncio.Task[None]] = []
 
@@ -212,14 +215,19 @@ class Worker:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
                 self._alerts.wake()
-                await self._tidy()
+                await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
+                await _attempt(self._forget_old(), "What is too old could not be deleted")
 
-    async def _tidy(self) -> None:
-        """What has time."""
-        if time.monotonic() >= self._tidies_at:
-            self._tidies_at = time.monotonic() + TIDY_SECONDS
-            await _attempt(in_database_thread(seal_days), "Days of the audit could not be sealed")
-            await _attempt(in_database_thread(delete_old_deliveries), "Old alerts could not be deleted")
+    async def _seal_audit(self) -> None:
+        if time.monotonic() >= self._seals_at:
+            self._seals_at = time.monotonic() + SEAL_SECONDS
+            await in_database_thread(seal_days)
+
+    async def _forget_old(self) -> None:
+        if time.monotonic() >= self._forgets_at:
+            self._forgets_at = time.monotonic() + FORGET_SECONDS
+            if await in_database_thread(forget_old):
+                self._forgets_at = float("-inf")  # a batch with every sweep, until there is no more
 
     async def _reap(self) -> None:
         if time.monotonic() - self._renewed_at > settings.ENVIRONMENT.heartbeat_seconds:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -21,7 +20,7 @@ from access.principal_of import principals_of
 from access.rights import RIGHTS
 from access.sessions import users_of_sessions
 from deployments.executions.database_threads import in_database_thread
-from deployments.keys import principals_of_keys
+from deployments.keys import KeyPrincipal, KeySecret, principals_of_secrets
 from deployments.live.closing import Closing
 from deployments.models import ExecutionLog
 
@@ -35,16 +34,16 @@ PERIODS_OF_PATIENCE = 2
 
 @dataclass(frozen=True)
 class Credential:
-    """What a stream was opened with: an API key, or a session."""
+    """What a stream was opened with: an API key, by the secret that it had then, or a session."""
 
-    key_id: UUID | None = None
+    key: KeySecret | None = None
     session_key: str | None = None
 
     @classmethod
     def of(cls, request: Any, principal: Principal) -> "Credential":
         """That of a request which this principal has made."""
-        if principal.key_id is not None:
-            return cls(key_id=principal.key_id)
+        if isinstance(principal, KeyPrincipal):
+            return cls(key=principal.secret)
         return cls(session_key=request.session.session_key)
 
 
@@ -131,12 +130,12 @@ class Admissions:
 
 def principals_by(credentials: Collection[Credential]) -> dict[Credential, Principal]:
     """What each credential allows now; left out are those that allow nothing any more. A few queries for all."""
-    key_ids = [credential.key_id for credential in credentials if credential.key_id is not None]
-    by_key = principals_of_keys(key_ids) if key_ids else {}
+    keys = [credential.key for credential in credentials if credential.key is not None]
+    by_key = principals_of_secrets(keys) if keys else {}
     session_keys = [credential.session_key for credential in credentials if credential.session_key is not None]
     users = users_of_sessions(session_keys) if session_keys else {}
     by_user = principals_of({user.pk: user for user in users.values()}.values())
-    found = {Credential(key_id=key_id): principal for key_id, principal in by_key.items()}
+    found: dict[Credential, Principal] = {Credential(key=key): principal for key, principal in by_key.items()}
     return found | {Credential(session_key=key): by_user[user.pk] for key, user in users.items()}
 
 

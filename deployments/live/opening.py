@@ -49,7 +49,7 @@ class SocketRequest:
             raise ApiProblem(400, "bad-request", "This site does not go by that Host. ALLOWED_HOSTS names its hosts.")
         found = ApiKeyAuthentication().authenticate(Request(self._request))
         if found is not None:
-            return Credential(key_id=found[1].key_id), found[1]
+            return Credential(key=found[1].secret), found[1]
         return self._identify_session()
 
     def _identify_session(self) -> tuple[Credential, Principal]:

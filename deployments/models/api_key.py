@@ -1,5 +1,7 @@
 """Keys that call the API: shown once, stored as a prefix and a hash."""
 
+from datetime import datetime
+
 import uuid_utils.compat
 from django.db import models
 from django.db.models import Q
@@ -36,6 +38,11 @@ class ApiKey(TeamOwned):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    # The secret before the last rotation, which opens the same for a while.
+    previous_hash = models.CharField(max_length=64, blank=True, default="")
+    previous_until = models.DateTimeField(null=True, blank=True)
+    previous_used_at = models.DateTimeField(null=True, blank=True)
+    rotated_at = models.DateTimeField(null=True, blank=True)
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -51,6 +58,10 @@ class ApiKey(TeamOwned):
                 violation_error_message="A rate needs both the number of calls and the seconds.",
             ),
         ]
+
+    def is_valid_at(self, moment: datetime) -> bool:
+        """Neither revoked nor past its time."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > moment)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

@@ -34,6 +34,7 @@ class DailyUse(models.Model):
     class Meta:
         verbose_name = "daily use"
         constraints = [models.UniqueConstraint(fields=["owner_id", "day"], name="daily_use_unique")]
+        indexes = [models.Index(fields=["day"], name="daily_use_day")]  # by which old days are found
 
     def __str__(self) -> str:
         return f"{self.owner_id} on {self.day}"

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404
+from django.utils import timezone
 from rest_framework.utils.encoders import JSONEncoder
 
 from access.rights import RIGHTS
@@ -96,6 +97,7 @@ class ConfigureDialog(DeploymentPage):
             chosen_events=CHOSEN_EVENTS,
             sends_email=bool(settings.ENVIRONMENT.email_url),
             keys=[(key, limits_in_words(key)) for key in self._keys()],
+            now=timezone.now(),
             scopes=SCOPES,
             key_limits=KEY_LIMITS,
             **kwargs,

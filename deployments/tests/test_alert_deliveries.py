@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
@@ -19,6 +18,7 @@ from deployments.alerts.retrying import GIVEN_UP_AFTER, JITTER, PAUSES, next_pau
 from deployments.executions import lifecycle
 from deployments.executions.lifecycle import Ending, Fence
 from deployments.executions.publisher import publisher
+from deployments.executions.retention import forget_old
 from deployments.models import AlertDelivery, AlertTarget, AlertTry, Deployment, ExecutionLog
 from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued
 
@@ -340,26 +340,22 @@ class TestThrottle:
 
 
 class TestRetention:
-    def test_old_deliveries_go_in_batches_with_their_tries_and_removed_targets(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(retention, "AT_ONCE", 2)
+    def test_old_deliveries_go_with_their_tries_and_removed_targets(self) -> None:
         long_ago = timezone.now() - timedelta(days=31)
         kept, removed = make_alert(), make_alert(make_deployment("removed"), deleted_at=long_ago)
         for target in (kept, kept, removed):
             old = make_delivery(target, created_at=long_ago)
             AlertTry.objects.create(delivery=old, at=long_ago, duration_ms=1)
         young = make_delivery(kept)
-        assert retention.delete_old_deliveries() == 3
+        assert not forget_old(), "there is no more"
         assert list(AlertDelivery.objects.all()) == [young]
         assert not AlertTry.objects.exists()
         assert list(AlertTarget.objects.all()) == [kept]
 
-    def test_no_more_goes_at_a_time_than_so_many_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(retention, "AT_ONCE", 1)
-        monkeypatch.setattr(retention, "MOST_BATCHES", 2)
+    def test_no_more_goes_at_a_time_than_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(retention, "BATCH", 2)
         target, long_ago = make_alert(), timezone.now() - timedelta(days=31)
         for _ in range(5):
-            make_delivery(target, id=uuid4(), created_at=long_ago)
-        assert retention.delete_old_deliveries() == 2
+            make_delivery(target, created_at=long_ago)
+        assert retention.forget_deliveries() == 2
         assert AlertDelivery.objects.count() == 3

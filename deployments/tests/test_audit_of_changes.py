@@ -84,6 +84,17 @@ def test_a_key_is_told_apart_by_its_prefix_and_its_secret_is_nowhere() -> None:
     assert plaintext.split("_", 2)[2] not in str(list(AuditRecord.objects.values()))
 
 
+def test_a_design_that_is_taken_away_as_a_file() -> None:
+    design = create_design(document=one_agent_document(name="Greeter"), team_id=Team.default().pk, by=ALICE)
+    answer = ask(f"/api/designs/{design.id}/export", "read")
+    assert (answer.json(), answer["Content-Disposition"]) == (design.draft, 'attachment; filename="design.json"')
+    record = AuditRecord.objects.latest("id")
+    assert (record.action, record.actor, record.object_id) == ("design.exported", "key:crm", str(design.id))
+    before = AuditRecord.objects.count()
+    assert ask(f"/api/designs/{design.id}", "read").status_code == 200
+    assert AuditRecord.objects.count() == before + 1, "its key alone: to look at it is no export"
+
+
 def test_pausing_and_resuming_a_schedule_that_was_not_so_already() -> None:
     schedule = make_schedule(make_deployment(), interval_seconds=60)
     for _ in range(2):

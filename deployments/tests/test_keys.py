@@ -30,7 +30,7 @@ def make(*scopes: Scope, deployments: list[Deployment] | None = None) -> tuple[A
 def principal_of(plaintext: str) -> Principal:
     found = principal_of_key(plaintext)
     assert found is not None
-    return found[0]
+    return found.principal
 
 
 def test_a_key_has_256_bits_and_only_its_hash_is_stored() -> None:
@@ -148,6 +148,19 @@ def test_create_key_may_execute_and_read_unless_it_is_told_otherwise() -> None:
     call_command("create_key", "cli", stdout=out, stderr=StringIO())
     principal = principal_of(out.getvalue().strip())
     assert (principal.rights, principal.deployment_ids) == ({Team.default().pk: frozenset({"execute", "view"})}, ALL)
+
+
+def test_create_key_makes_it_for_the_team_that_is_named() -> None:
+    other = Team.objects.create(name="other")
+    make_deployment("feed")
+    out = StringIO()
+    call_command("create_key", "cli", "--team=other", stdout=out, stderr=StringIO())
+    assert principal_of(out.getvalue().strip()).rights == {other.pk: frozenset({"execute", "view"})}
+    with pytest.raises(CommandError, match=r"no team nobody\. There is: default, other"):
+        call_command("create_key", "cli", "--team=nobody")
+    with pytest.raises(CommandError, match="Leave --team out"):
+        call_command("create_key", "cli", "--team=other", "--deployment=feed")
+    assert ApiKey.objects.count() == 1
 
 
 def test_create_key_says_what_is_deployed_when_the_path_is_unknown() -> None:

@@ -1,5 +1,6 @@
 """Limits over REST: set, refused, answered with 429, and what a day has used."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,6 +143,77 @@ class TestRefusals:
         body = problem(refused, 429, "daily-budget")
         assert body["execution_id"] == str(ExecutionLog.objects.get().id)
         assert 0 < int(refused["Retry-After"]) <= 86_400
+
+
+class TestHeaders:
+    """`RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers has them."""
+
+    def call(self, client: APIClient, deployment: Deployment, **headers: str) -> Any:
+        return client.post(deployment.endpoint_path, {}, format="json", headers={"Prefer": "respond-async", **headers})
+
+    def test_an_answer_says_which_quotas_there_are_and_what_is_left(self) -> None:
+        deployment = make_deployment(rate_count=5, rate_seconds=600)
+        client = client_with(rate_count=3, rate_seconds=60, daily_max_executions=9)
+        for number in (1, 2):
+            answer = self.call(client, deployment)
+            assert answer.status_code == 202
+            assert answer["RateLimit-Policy"] == (
+                '"deployment-rate";q=5;w=600, "key-rate";q=3;w=60, "key-day";q=9;w=86400'
+            )
+            items = dict(re.findall(r'"([a-z-]+)";r=(\d+);t=\d+', answer["RateLimit"]))
+            assert items == {
+                "deployment-rate": str(5 - number),
+                "key-rate": str(3 - number),
+                "key-day": str(9 - number),
+            }
+        windows = [int(seconds) for seconds in re.findall(r"t=(\d+)", answer["RateLimit"])]
+        assert 590 <= windows[0] <= 600
+        assert 50 <= windows[1] <= 60
+        midnight = start_of(day_of(timezone.now()) + timedelta(days=1))
+        assert abs((midnight - timezone.now()).total_seconds() - windows[2]) < 5
+
+    def test_a_refusal_says_which_quota_is_used_up_and_until_when(self) -> None:
+        deployment, client = make_deployment(rate_count=5, rate_seconds=600), client_with(rate_count=1, rate_seconds=60)
+        self.call(client, deployment)
+        refused = self.call(client, deployment)
+        problem(refused, 429, "rate-limit")
+        assert refused["RateLimit-Policy"] == '"deployment-rate";q=5;w=600, "key-rate";q=1;w=60'
+        assert refused["RateLimit"] == f'"key-rate";r=0;t={refused["Retry-After"]}'
+
+    def test_executions_at_once_are_no_quota(self) -> None:
+        deployment = make_deployment(rate_count=5, rate_seconds=600, max_concurrent=1, when_full="reject")
+        client = client_with()
+        self.call(client, deployment)
+        refused = self.call(client, deployment)
+        problem(refused, 429, "concurrency-limit")
+        assert refused["RateLimit-Policy"] == '"deployment-rate";q=5;w=600'
+        assert "RateLimit" not in refused
+
+    def test_without_a_limit_and_for_a_repeat_there_are_none(self) -> None:
+        free, limited, client = (
+            make_deployment("free"),
+            make_deployment("two", rate_count=5, rate_seconds=600),
+            client_with(),
+        )
+        first = self.call(client, limited, **{"Idempotency-Key": "once"})
+        assert "RateLimit" in first
+        for answer in (self.call(client, free), self.call(client, limited, **{"Idempotency-Key": "once"})):
+            assert answer.status_code == 202
+            assert "RateLimit" not in answer
+            assert "RateLimit-Policy" not in answer
+
+    def test_a_stream_of_events_bears_them_too(self) -> None:
+        deployment = make_deployment(rate_count=5, rate_seconds=600)
+        answer = self.call(client_with(), deployment, Accept="text/event-stream")
+        assert answer["Content-Type"] == "text/event-stream"
+        assert answer["RateLimit"].startswith('"deployment-rate";r=4;t=')
+
+    def test_the_endpoints_own_document_names_them(self) -> None:
+        deployment = make_deployment()
+        document = client_with().get(f"{deployment.endpoint_path}/openapi.json").json()
+        answers = document["paths"][deployment.endpoint_path]["post"]["responses"]
+        for status in ("200", "202", "429"):
+            assert {"RateLimit", "RateLimit-Policy"} <= set(answers[status]["headers"])
 
 
 class TestDailyUse:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from access.models import Team
 from access.principal import ALL, ALL_VERBS, Principal
-from deployments.keys import make_key, principal_of_key, principals_of_keys, revoke_key
+from deployments.keys import KeySecret, make_key, principal_of_key, principals_of_secrets, revoke_key, rotate_key
 from deployments.live import hub as hub_module
 from deployments.live.admission import Admission, Credential, may_follow, principals_by
 from deployments.live.board import LIST_VERBS, REMEMBERED_READINGS, Board, Numbers, read_numbers
@@ -196,23 +196,37 @@ class TestRights:
         made[2][0].deployments.clear()
         revoke_key(key=made[4][0], by="user:root")
         with django_assert_num_queries(2):
-            principals = principals_of_keys([key.id for key, _ in made])
+            found = principals_of_secrets([KeySecret(key.id, key.key_hash) for key, _ in made])
+        principals = {secret.key_id: principal for secret, principal in found.items()}
         alone = {key.id: principal_of_key(plaintext) for key, plaintext in made}
-        assert principals == {key_id: found[0] for key_id, found in alone.items() if found is not None}
+        assert principals == {key_id: found.principal for key_id, found in alone.items() if found is not None}
         assert [principals[key.id].deployment_ids for key, _ in made[:3]] == [
             ALL,
             frozenset({deployment.id}),
             frozenset(),
         ]
 
+    def test_what_was_opened_with_the_earlier_secret_of_a_key_goes_when_that_one_does(self) -> None:
+        key, plaintext = make_key(name="k", team_id=Team.default().pk, scopes=["read"])
+        opened = principal_of_key(plaintext)
+        assert opened is not None
+        old = Credential(key=opened.principal.secret)
+        newer = principal_of_key(rotate_key(key=key, by="user:root"))
+        assert newer is not None
+        new = Credential(key=newer.principal.secret)
+        assert set(principals_by({old, new})) == {old, new}
+        rotate_key(key=key, by="user:root", grace=timedelta())
+        assert principals_by({old, new}) == {}
+
     def test_five_hundred_callers_take_a_handful_of_queries(self, django_assert_max_num_queries: Any) -> None:
         team = Team.default()
-        credentials = {Credential(key_id=make_key(name="k", team_id=team.pk, scopes=["read"])[0].id) for _ in range(60)}
+        keys = [make_key(name="k", team_id=team.pk, scopes=["read"])[0] for _ in range(60)]
+        credentials = {Credential(key=KeySecret(key.id, key.key_hash)) for key in keys}
         for number in range(10):
             browser = Client()
             browser.force_login(User.objects.create_user(f"user{number}"))
             credentials.add(Credential(session_key=browser.session.session_key))
-        unknown = {Credential(key_id=uuid4()), Credential(session_key="unknown")}
+        unknown = {Credential(key=KeySecret(uuid4(), "x")), Credential(session_key="unknown")}
         with django_assert_max_num_queries(7):
             principals = principals_by(credentials | unknown)
         assert set(principals) == credentials

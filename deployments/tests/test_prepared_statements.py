@@ -56,6 +56,19 @@ def test_a_read_may_have_several_values_and_constants() -> None:
         OF_ATTEMPT.first(id=execution.id)
 
 
+def test_an_update_returns_the_row_as_it_then_is_with_the_types_of_the_model() -> None:
+    raise_attempt = PreparedUpdate(
+        ExecutionLog,
+        lambda slot: ExecutionLog.objects.filter(id=slot("id"), attempt__lt=slot("limit", of="attempt")),
+        lambda _: {"attempt": F("attempt") + 1},
+        returning=[F("attempt"), F("created_at"), F("id")],
+    )
+    execution = make_queued()
+    assert raise_attempt.run_returning(id=execution.id, limit=1) == [1, execution.created_at, execution.id]
+    assert raise_attempt.run_returning(id=execution.id, limit=1) is None
+    assert raise_attempt.run_each([{"id": execution.id, "limit": 2}]) == 1
+
+
 def test_what_is_left_out_is_read_when_it_is_asked_for() -> None:
     execution = make_queued()
     with CaptureQueriesContext(connection) as queries:

@@ -8,6 +8,7 @@ import django_filters
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins
 from rest_framework.decorators import action
@@ -27,7 +28,15 @@ from designs.api.serializers import (
     VersionSummarySerializer,
 )
 from designs.api.teams import TEAM_PARAMETER, team_for
-from designs.drafts import DesignDeployed, create_design, delete_design, parse_merged, problems_with, save_draft
+from designs.drafts import (
+    DesignDeployed,
+    create_design,
+    delete_design,
+    export_design,
+    parse_merged,
+    problems_with,
+    save_draft,
+)
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.document import parse_design
 from executor.errors import MalformedDesign
@@ -75,6 +84,15 @@ class DesignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, ResourceVi
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return _answer(self.get_object())
+
+    @extend_schema(
+        summary="The draft's document alone, to be imported elsewhere; that it was taken is in the audit",
+        responses={200: OpenApiResponse(OpenApiTypes.OBJECT, description="The design document.")},
+    )
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def export(self, request: Request, pk: str) -> Response:
+        document = export_design(design=self.get_object(), by=caller_of(request).label)
+        return Response(document, headers={"Content-Disposition": 'attachment; filename="design.json"'})
 
     @extend_schema(
         summary="Store a new design",

@@ -98,6 +98,8 @@ export const designApi = {
     sendDesign("PUT", `/api/designs/${id}`, document, { "If-Match": etag }),
   remove: (id: string) => api.delete(`/api/designs/${id}`),
   validate: (document: unknown) => api.post<{ problems: FieldProblem[] }>("/api/designs/validate", document),
+  /** The draft's document as it is stored, for a file: the audit says that it was taken. */
+  export: (id: string) => api.get<Json>(`/api/designs/${id}/export`),
   getVersions: (id: string) => api.get<Page<VersionSummary>>(`/api/designs/${id}/versions`),
   getVersion: (id: string, number: number) => api.get<DesignVersion>(`/api/designs/${id}/versions/${number}`),
   /** Runs what is saved, or one block of it; accepted at once. */

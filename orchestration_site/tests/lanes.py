@@ -111,13 +111,6 @@ class Lane:
     commands: tuple[Command, ...]
     parallel: int = 1
     servers: Callable[[], contextlib.AbstractContextManager[Mapping[str, str]]] = no_servers
-    #: Whether it runs at the same time as the lane that is named before it.
-    beside: bool = False
-
-    @property
-    def is_shown_at_once(self) -> bool:
-        """Whether what it says is written as it comes; else at the end, so that two do not mix."""
-        return self.parallel == 1 and not self.beside
 
 
 @dataclass(frozen=True)
@@ -176,13 +169,7 @@ LANES = (
         (run_pytest(*AS_NAMED, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
     ),
-    Lane(
-        "durability-rabbitmq",
-        100,
-        (run_pytest("-m", "durability", ON_RABBITMQ),),
-        servers=killed_rabbitmq,
-        beside=True,
-    ),
+    Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
     Lane("browser", 180, (run_pytest(*TWO_AT_ONCE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
 )
@@ -195,7 +182,7 @@ def main(names: Sequence[str]) -> int:
         return 2
     signal.signal(signal.SIGINT, interrupt)
     began = time.monotonic()
-    outcomes = run_lanes([lane for lane in LANES if not names or lane.name in names])
+    outcomes = [run_lane(lane) for lane in LANES if not names or lane.name in names]
     write("", *table_of(outcomes, seconds=time.monotonic() - began), "")
     if INTERRUPTED.is_set():
         return 130
@@ -207,21 +194,6 @@ def interrupt(*_: object) -> None:
     INTERRUPTED.set()
     for running in list(RUNNING):
         threading.Thread(target=end_group, args=[running]).start()
-
-
-def run_lanes(lanes: Sequence[Lane]) -> list[Outcome]:
-    """One after the other, but each that is `beside` together with the one before it."""
-    together: list[list[Lane]] = []
-    for lane in lanes:
-        if lane.beside and together:
-            together[-1].append(lane)
-        else:
-            together.append([lane])
-    outcomes: list[Outcome] = []
-    for group in together:
-        with ThreadPoolExecutor(len(group)) as threads:
-            outcomes += threads.map(run_lane, group)
-    return outcomes
 
 
 def run_lane(lane: Lane) -> Outcome:
@@ -245,7 +217,7 @@ def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int,
     """Each command with its exit status and the number of tests that passed."""
 
     def run(command: Command) -> tuple[Command, int, int]:
-        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.is_shown_at_once)
+        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.parallel == 1)
         return command, status, tests
 
     with ThreadPoolExecutor(lane.parallel) as threads:

@@ -56,6 +56,7 @@ REST: Final[dict[str, Row]] = {
     "PUT design-detail": Row("design", "update", "/api/designs/{design}", body=_DOCUMENT),
     "PATCH design-detail": Row("design", "partial_update", "/api/designs/{design}", body={"name": "New"}),
     "DELETE design-detail": Row("design", "destroy", "/api/designs/{draft}", 204),
+    "GET design-export": Row("design", "export", "/api/designs/{design}/export"),
     "GET design-versions": Row("design", "versions", "/api/designs/{design}/versions"),
     "GET design-version": Row("design", "version", "/api/designs/{design}/versions/1"),
     "POST design-execute": Row("design", "execute", "/api/designs/{design}/execute", 202, {}),
@@ -144,6 +145,7 @@ REST: Final[dict[str, Row]] = {
     ),
     "GET key-detail": Row("key", "retrieve", "/api/keys/{key}"),
     "GET key-daily-use": Row("key", "daily_use", "/api/keys/{key}/daily-use"),
+    "POST key-rotate": Row("key", "rotate", "/api/keys/{key}/rotate", body={}, also=("view",)),
     "DELETE key-detail": Row("key", "destroy", "/api/keys/{key}", 204),
 }
 

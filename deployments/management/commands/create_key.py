@@ -2,8 +2,7 @@
 
 from typing import Any, Final, cast
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError, connection
+from django.core.management.base import CommandError, CommandParser
 from rest_framework.exceptions import ValidationError
 
 from access.models import Team
@@ -11,6 +10,7 @@ from deployments.api.key_serializers import KeyLimitsSerializer
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
 from deployments.limits import InvalidLimits, KeyLimits
+from deployments.management.key_commands import KeyCommand, name_of_database
 from deployments.models import Deployment
 
 #: Of each limit of a key, what its option says.
@@ -24,7 +24,7 @@ LIMIT_OPTIONS: Final = {
 }
 
 
-class Command(BaseCommand):
+class Command(KeyCommand):
     """Prints the key alone on standard output, and the database that it went to on standard error."""
 
     help = "Make an API key. It is printed on standard output and cannot be read again."
@@ -46,33 +46,39 @@ class Command(BaseCommand):
             help="An endpoint that it is for; give it several times for several. Default: all of the team's.",
         )
 
+        parser.add_argument(
+            "--team", metavar="NAME", help="Whose it is. Default: that of its deployments, else the team default."
+        )
         for name, words in LIMIT_OPTIONS.items():
             parser.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
-
-    def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            return super().execute(*args, **options)
-        except (OperationalError, ProgrammingError) as error:
-            raise CommandError(f"{_database()} cannot be used ({error}). If it is new, type: make run") from None
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= len(options["name"]) <= 100:
             raise CommandError("NAME has 1 to 100 characters.")
         paths: list[str] | None = options["paths"]
         deployments = None if paths is None else [_find_deployment(path) for path in paths]
-        team_ids = {deployment.team_id for deployment in deployments} if deployments else {Team.default().pk}
-        if len(team_ids) > 1:
-            raise CommandError("These deployments belong to several teams. Make a key for each team.")
         _, plaintext = make_key(
             name=options["name"],
-            team_id=team_ids.pop(),
+            team_id=_team_of(deployments, options["team"]),
             scopes=options["scopes"] or DEFAULT_SCOPES,
             deployments=deployments,
             created_by="create_key",
             limits=_read_limits(options),
         )
-        self.stderr.write(f"Key {options['name']!r} made in {_database()}.", self.style.NOTICE)
-        self.stdout.write(plaintext)
+        self.print_key(plaintext, said=f"Key {options['name']!r} made in {name_of_database()}.")
+
+
+def _team_of(deployments: list[Deployment] | None, named: str | None) -> int:
+    team = Team.default() if named is None else Team.objects.filter(name=named).first()
+    if team is None:
+        known = ", ".join(Team.objects.order_by("name").values_list("name", flat=True)[:20])
+        raise CommandError(f"There is no team {named}. There is: {known}.")
+    team_ids = {deployment.team_id for deployment in deployments} if deployments else {team.pk}
+    if len(team_ids) > 1:
+        raise CommandError("These deployments belong to several teams. Make a key for each team.")
+    if named is not None and team_ids != {team.pk}:
+        raise CommandError(f"These deployments are not those of the team {named}. Leave --team out: it is theirs.")
+    return team_ids.pop()
 
 
 def _read_limits(options: dict[str, Any]) -> KeyLimits:
@@ -104,10 +110,3 @@ def _find_deployment(path: str) -> Deployment:
         known = Deployment.objects.live().order_by("endpoint_path").values_list("endpoint_path", flat=True)[:20]
         raise CommandError(f"Nothing is deployed at {canonical}. There is: {', '.join(known) or 'nothing at all'}.")
     return deployment
-
-
-def _database() -> str:
-    settings = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"SQLite at {settings['NAME']}"
-    return f"{connection.display_name} {settings['NAME']} at {settings['HOST'] or 'the local socket'}"

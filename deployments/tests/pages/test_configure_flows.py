@@ -212,6 +212,40 @@ def test_a_key_is_made_shown_once_and_revoked(visitor: Visitor, deployed: Deploy
     assert page_api.other(key).http.post(deployed.path, json={"text": "Hello."}).status_code == 401
 
 
+def test_a_key_is_rotated_and_the_earlier_secret_goes_on_or_ends(
+    visitor: Visitor, deployed: Deployed, page_api: SiteApi
+) -> None:
+    def calls(key: str) -> int:
+        return int(page_api.other(key).http.post(deployed.path, json={"text": "Hello."}).status_code)
+
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Keys").click()
+    dialog.get_by_label("Name").fill("Turning")
+    dialog.get_by_role("button", name="Make a key").click()
+    made = dialog.locator("[data-made] code")
+    first = made.text_content() or ""
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Keys").click()
+    dialog.get_by_role("button", name="Rotate Turning").click()
+    visitor.page.get_by_role("button", name="Rotate, keep it for a day").click()
+    expect(made).to_contain_text("ok_")
+    second = made.text_content() or ""
+    assert second != first
+    assert (calls(first), calls(second)) == (200, 200)
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Keys").click()
+    row = dialog.get_by_role("row").filter(has_text="Turning")
+    expect(row).to_contain_text("The secret before opens until")
+    visitor.complaints.expected.append("409")
+    row.get_by_role("button", name="Rotate").click()
+    visitor.page.get_by_role("button", name="Rotate, keep it for a day").click()
+    expect(dialog.locator("[data-error]")).to_contain_text("rotated already")
+    row.get_by_role("button", name="Rotate").click()
+    visitor.page.get_by_role("button", name="End it at once").click()
+    expect(made).to_contain_text("ok_")
+    assert (calls(first), calls(second), calls(made.text_content() or "")) == (401, 401, 200)
+
+
 def test_a_key_is_made_with_limits_that_hold(visitor: Visitor, deployed: Deployed, page_api: SiteApi) -> None:
     visitor.complaints.expected.append("422")
     dialog = open_dialog(visitor, deployed, "Configure")

@@ -222,8 +222,10 @@ def test_a_design_goes_out_as_a_file_and_comes_back_the_same(visitor: Visitor, t
     page.get_by_role("button", name="Use this sample: Support triage").click()
     expect(node(page, "Triage")).to_be_visible()
     original = document_of(api, page.url.rpartition("/")[2])
-    with page.expect_download() as download:
+    # The audit is told that it was taken.
+    with page.expect_download() as download, page.expect_response(re.compile("/api/designs/[^/]+/export$")) as told:
         page.get_by_role("button", name="Export").click()
+    assert told.value.status == 200
     file = tmp_path / "design.json"
     download.value.save_as(file)
     page.go_back()

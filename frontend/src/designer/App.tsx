@@ -1,6 +1,7 @@
 import { ReactFlowProvider, useReactFlow } from "@xyflow/react";
 import htmx from "htmx.org";
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { designApi } from "../api";
 import type { Json } from "../client";
 import { chooseJsonFile, saveJson } from "../elements/json_files";
 import { notify, notifyError } from "../elements/notices";
@@ -101,7 +102,11 @@ function Designer({ page, opened }: Props) {
           save={save}
           actions={{
             importFile: () => void importFile(),
-            exportFile: () => saveJson(design as unknown as Json, design.name),
+            exportFile: () => {
+              // What is drawn here, saved or not: the file may be all that is left of it. The audit is told where it can be.
+              saveJson(design as unknown as Json, design.name);
+              designApi.export(page.design_id).catch(notifyError);
+            },
             help: actions.help,
             run: actions.run,
             deploy: () => void deploy(),

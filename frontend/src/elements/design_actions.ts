@@ -56,7 +56,7 @@ class DesignActions extends HTMLElement {
     super();
     onAction(this, {
       duplicate: () => this.#duplicate(),
-      export: async () => saveJson((await designApi.get(this.#id)).design.document as unknown as Json, this.#name),
+      export: async () => saveJson(await designApi.export(this.#id), this.#name),
       delete: () => this.#delete(),
     });
   }

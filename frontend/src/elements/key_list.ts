@@ -1,19 +1,23 @@
-/** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, revokes one. */
+/** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, rotates and revokes one. */
 
 import { api } from "../client";
 import type { ApiError } from "../problem";
 import { act } from "./acting";
+import { choose } from "./choices";
 import { type Control, placeProblems, setError } from "./fields";
 import { make } from "./make";
-import { type KeyLimits, makeKey, type NewKey } from "./new_key";
+import { type KeyLimits, makeKey, type NewKey, rotateKey } from "./new_key";
 import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
+
+const DAY = 86_400;
 
 class KeyList extends HTMLElement {
   connectedCallback(): void {
     this.addEventListener("click", (event) => {
       const button = (event.target as Element).closest("button");
       if (button?.matches("[data-make-key]")) void this.#press(button);
+      if (button?.matches("[data-rotate]")) void act(button, () => this.#rotate(button), this.#error);
       if (button?.matches("[data-revoke]")) void act(button, () => this.#revoke(button));
     });
     guardUnsaved(this, () => this.#typed.some((control) => control.value !== control.defaultValue));
@@ -97,6 +101,7 @@ class KeyList extends HTMLElement {
     if (!place) return;
     const button = make("button", { type: "button", class: "button small" }, "Copy");
     place.hidden = false;
+    place.scrollIntoView({ block: "nearest" });
     place.replaceChildren(
       make(
         "div",
@@ -109,6 +114,26 @@ class KeyList extends HTMLElement {
           make("copy-button", { value: made.key }, button),
         ),
       ),
+    );
+  }
+
+  async #rotate(button: HTMLButtonElement): Promise<void> {
+    const row = button.closest<HTMLElement>("[data-key]");
+    const answer = await choose(
+      `Rotate “${button.dataset.rotate}”?`,
+      "It gets another secret, which opens the same and has the same limits. The one that it has can go on for a day," +
+        " while you move callers over; or it ends at once, if somebody else may know it.",
+      [
+        ["0", "End it at once", "danger"],
+        [String(DAY), "Rotate, keep it for a day", "primary"],
+      ],
+    );
+    if (answer === undefined) return;
+    this.#show(await rotateKey(row?.dataset.key ?? "", Number(answer)));
+    notify(
+      answer === "0"
+        ? "The key has another secret. The one before opens nothing any more."
+        : "The key has another secret. The one before opens the same for a day still.",
     );
   }
 

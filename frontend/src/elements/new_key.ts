@@ -20,3 +20,8 @@ export function makeKey(
   // A name is a line of 100 characters.
   return api.post<NewKey>("/api/keys", { name: name.slice(0, 100), deployments: [deploymentId], scopes, limits });
 }
+
+/** The key with another secret. The one that it had opens the same for so many seconds still. */
+export function rotateKey(id: string, graceSeconds: number): Promise<NewKey> {
+  return api.post<NewKey>(`/api/keys/${id}/rotate`, { grace_seconds: graceSeconds });
+}

@@ -51,15 +51,16 @@ class WorkerKilled(Scenario):
         return self.verdict(trial, findings, promises)
 
     async def _kill(self, trial: Trial) -> None:
+        """What was killed is there again before the next kill, or nothing would ever run where a start takes long."""
         while True:
             await asyncio.sleep(self.kill_every)
             if not trial.is_private:
                 await trial.run_kill_command()
+                await trial.client.read("/readyz")
                 continue
             worker = trial.rng.choice(trial.stack.workers)
             worker.kill()
             trial.has_killed(f"{worker.name} killed")
             worker.restart()
             if len(trial.stack.workers) == 1:
-                # Or nothing would ever run where a start takes as long as the pause between kills.
                 await asyncio.to_thread(trial.stack.wait_for, worker)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.durability
 
 
 def test_the_whole_process_is_killed_again_and_again_under_load(embedded: Stack, provider: ScriptedProvider) -> None:
-    verdict = expect_kept(WorkerKilled(executions=80, per_second=8, kill_every=2, kills=2), embedded, provider)
+    verdict = expect_kept(WorkerKilled(executions=80, per_second=8, kill_every=3, kills=2), embedded, provider)
     assert verdict.kills >= 2
 
 

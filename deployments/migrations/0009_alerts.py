@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('deployments', '0006_limits_in_force'),
+        ('deployments', '0008_daily_use_by_day'),
     ]
 
     operations = [
