@@ -21,7 +21,6 @@ from deployments.alerts.mail import make_message, send_mail
 from deployments.alerts.signing import make_secret, sign_webhook
 from deployments.models import AlertDelivery, AlertTarget, Deployment
 from deployments.tests.receivers import Receiver, run_receiver
-from orchestration_site.environment import BASE_DIR
 
 PAYLOAD = {"type": "execution.failed", "timestamp": "2026-01-01T00:00:00Z", "data": {"error": "Zu spät.", "url": "/x"}}
 #: A secret, and what Standard Webhooks' own libraries make of it (their documented example).
@@ -197,7 +196,7 @@ class TestMail:
 
 def test_the_documented_way_to_verify_takes_ours_and_refuses_others() -> None:
     """The snippet in docs/alerts.md, as it stands there."""
-    text = Path(BASE_DIR, "docs", "alerts.md").read_text()
+    text = Path(settings.BASE_DIR, "docs", "alerts.md").read_text()
     found = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert found is not None
     module: dict[str, Any] = {}
