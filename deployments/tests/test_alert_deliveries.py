@@ -84,9 +84,15 @@ class TestOutbox:
         make_alert(deployment, events=["execution.completed"])
         make_alert(deployment, enabled=False)
         make_alert(deployment, deleted_at=timezone.now())
-        make_alert(other)
+        others = make_alert(other)
         fail(deployment)
         assert [each.target_id for each in AlertDelivery.objects.all()] == [chosen.id]
+        # Two that end in one transaction, as workers write them.
+        both = [make_ended(each, at=timezone.now(), status="failed") for each in (deployment, other)]
+        AlertDelivery.objects.all().delete()
+        write_alerts_of_ended({each.id: each.deployment_id for each in both if each.deployment_id})
+        told = {(each.target_id, each.execution_id) for each in AlertDelivery.objects.all()}
+        assert told == {(chosen.id, both[0].id), (others.id, both[1].id)}
 
     def test_a_payload_says_what_happened_and_shows_neither_input_nor_result(self) -> None:
         deployment = make_deployment()
@@ -280,7 +286,9 @@ class TestThrottle:
         first = only_claim()
         assert first.count == 1
         settle(first, outcome())
+        target.refresh_from_db()
         ended = {fail(target.deployment).id for _ in range(3)}
+        assert {each.next_try_at for each in AlertDelivery.objects.filter(status="pending")} == {target.quiet_until}
         AlertDelivery.objects.bulk_create(
             AlertDelivery(
                 target=target, event="execution.failed", created_at=timezone.now(), next_try_at=timezone.now()
