@@ -11,11 +11,11 @@ from typing import cast
 import pytest
 from django.apps import apps
 from django.db.models.signals import post_migrate
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, StorageState
 
 from orchestration_site.collector import settle_collector
 from orchestration_site.proving.servers import run_postgres, run_redis
-from orchestration_site.tests.browser import Visitor, run_browser, run_visitor
+from orchestration_site.tests.browser import Visitor, run_browser, run_visitor, sign_in_once
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 MODES = ("embedded", "distributed")
@@ -108,9 +108,14 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def signed_in(chromium: Browser, embedded_site: Site) -> StorageState:
+    """What a browser keeps of `admin`, who has signed in through the form."""
+    return sign_in_once(chromium, embedded_site)
+
+
 @pytest.fixture
-def visitor(chromium: Browser, embedded_site: Site) -> Iterator[Visitor]:
-    """Somebody who is signed in as `admin`; the test fails when a page complained."""
-    with run_visitor(chromium, embedded_site) as visitor:
-        visitor.sign_in()
+def visitor(chromium: Browser, embedded_site: Site, signed_in: StorageState) -> Iterator[Visitor]:
+    """Somebody who is signed in as `admin` and has opened no page; the test fails when a page complained."""
+    with run_visitor(chromium, embedded_site, storage_state=signed_in) as visitor:
         yield visitor

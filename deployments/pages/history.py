@@ -76,6 +76,7 @@ class HistoryPage(Page):
             "rows": page.rows,
             "older": None if page.next_cursor is None else self._address(cursor=page.next_cursor),
             "newest": self._address() if "cursor" in self.request.GET else None,
+            "is_filtered": any(self.request.GET.get(name) for name in FILTERS),
             "searched_to": page.searched_to,
         }
 

@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Page,
     Playwright,
     Response,
+    StorageState,
     expect,
     sync_playwright,
 )
@@ -28,6 +29,7 @@ INSTALL = ["apt-get", "install", "-y", "--no-install-recommends", "chromium", "f
 SECONDS = 15.0
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync")
 AXE = BASE_DIR / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+RULES_OF_COLOURS = ("color-contrast", "link-in-text-block")
 SIZE = (1280, 900)
 
 
@@ -137,10 +139,24 @@ def run_visitor(browser: Browser, site: Site, **options: Any) -> Iterator[Visito
     assert complaints.unexpected == [], complaints.unexpected
 
 
-def accessibility_problems(page: Page) -> list[str]:
-    """What axe finds in the page as it is now: one line for each rule that is broken, with the elements."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+def sign_in_once(browser: Browser, site: Site) -> StorageState:
+    """What a browser keeps of `admin` who has signed in, for visitors that begin so: a password takes its time."""
+    with run_visitor(browser, site) as visitor:
+        visitor.sign_in()
+        return visitor.context.storage_state()
+
+
+def accessibility_problems(page: Page, *, colours_only: bool = False) -> list[str]:
+    """What axe finds in the page as it is now: one line for each rule that is broken, with the elements.
+
+    The other theme of a page that was looked at has other colours, and nothing else.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text())
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if colours_only:
+        options["runOnly"] = {"type": "rule", "values": list(RULES_OF_COLOURS)}
+    found = page.evaluate("(options) => axe.run(document, options)", options)
     return [
         f"{violation['id']}: {violation['help']}: {[node['target'] for node in violation['nodes']]}"
         for violation in found["violations"]

@@ -34,6 +34,8 @@ BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+#: Where the fixtures last for the session anyway, neither core waits at the end for the other's file.
+AS_EITHER_IS_FREE = ("-n", "2", "--dist", "worksteal")
 #: For what waits more than it works: two cores are enough for three.
 THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
@@ -170,7 +172,7 @@ LANES = (
         servers=killed_servers,
     ),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
-    Lane("browser", 180, (run_pytest(*TWO_AT_ONCE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
+    Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
 )
 

@@ -34,6 +34,14 @@ def show_dialog(button: str) -> Callable[[Visitor], None]:
     return show
 
 
+def show_deploy(visitor: Visitor) -> None:
+    show_dialog("Deploy")(visitor)
+    dialog = visitor.page.get_by_role("dialog")
+    dialog.get_by_label("Design", exact=True).select_option(label=SAMPLE)
+    dialog.get_by_label("Run by itself").check()
+    dialog.get_by_text("The next 10 runs").wait_for()
+
+
 def show_execution(visitor: Visitor) -> None:
     page = visitor.go("/executions")
     row = page.get_by_role("region", name="Executions").get_by_role("row").filter(has_text=SAMPLE).first
@@ -47,7 +55,7 @@ def show_designer(visitor: Visitor) -> None:
 
 PAGES: dict[str, Callable[[Visitor], object]] = {
     "deployments": show_deployments,
-    "deploy": show_dialog("Deploy"),
+    "deploy": show_deploy,
     "execute": show_dialog("Execute"),
     "configure": show_dialog("Configure"),
     "call": show_dialog("Call it"),
@@ -55,6 +63,7 @@ PAGES: dict[str, Callable[[Visitor], object]] = {
     "execution": show_execution,
     "designs": lambda visitor: visitor.go("/designs"),
     "designer": show_designer,
+    "not-found": lambda visitor: visitor.go("/nowhere"),
 }
 
 
@@ -64,6 +73,7 @@ def main() -> int:
         run_samples(site)
         for theme in THEMES:
             with run_visitor(browser, site, viewport=SHORT, color_scheme=theme) as visitor:
+                visitor.complaints.expected.append("404")
                 take(visitor.go("/sign-in"), FOLDER / f"sign-in-{theme}.png")
                 visitor.sign_in()
                 for name, show in PAGES.items():

@@ -78,12 +78,26 @@ def assert_nothing_ran(page: Page, where: str) -> None:
     assert "javascript:" not in page.evaluate("[...document.links].map(link => link.href).join()"), where
 
 
+def look_at(visitor: Visitor, *paths: str) -> None:
+    """Each in a tab of its own: all together they take as long to settle as one."""
+    tabs = {path: visitor.new_tab() for path in paths}
+    for path, page in tabs.items():
+        page.on("dialog", lambda dialog: pytest.fail(f"A dialog was opened: {dialog.message}"))
+        page.goto(visitor.site.base_url + path)
+    for path, page in tabs.items():
+        assert_nothing_ran(page, path)
+        # Whatever can be opened is: what is closed holds texts as well.
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        assert_nothing_ran(page, f"{path}, all opened")
+        page.close()
+
+
 def test_it_is_text_on_every_page(visitor: Visitor, told: SiteApi) -> None:
     good, bad = (told.deploy_document(document(f"openai:{model}")) for model in ("fine", "fails"))
     ended = [deployed.call({"text": HOSTILE}).json()["execution_id"] for deployed in (good, bad)]
-    visitor.page.on("dialog", lambda dialog: pytest.fail(f"A dialog was opened: {dialog.message}"))
     design = told.http.get(f"/api/deployments/{good.id}").json()["design_id"]
-    for path in (
+    look_at(
+        visitor,
         "/",
         "/designs",
         f"/designs/{design}",
@@ -95,17 +109,12 @@ def test_it_is_text_on_every_page(visitor: Visitor, told: SiteApi) -> None:
         "/admin/deployments/apikey/",
         *(f"/admin/deployments/executionlog/{execution}/change/" for execution in ended),
         "/admin/access/auditrecord/",
-    ):
-        assert_nothing_ran(visitor.go(path), path)
-        # Whatever can be opened is: what is closed holds texts as well.
-        visitor.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-        assert_nothing_ran(visitor.page, f"{path}, all opened")
+    )
     # Nothing was even tried, or the browser would complain of it; but for the styles of the framework's own API pages.
     visitor.complaints.expected.append("favicon")
     assert visitor.complaints.unexpected == [], visitor.complaints.unexpected
     visitor.complaints.expected.append("Applying inline style")
-    for path in (f"/api/executions/{ended[0]}", f"/api/designs/{design}", "/api/audit"):
-        assert_nothing_ran(visitor.go(path), path)
+    look_at(visitor, f"/api/executions/{ended[0]}", f"/api/designs/{design}", "/api/audit")
 
 
 def test_it_is_text_in_every_dialog(visitor: Visitor, told: SiteApi) -> None:

@@ -30,6 +30,14 @@ def test_the_theme_is_kept(visitor: Visitor) -> None:
     assert accessibility_problems(page) == []
 
 
+def test_an_address_that_leads_nowhere_is_a_page_like_the_others(visitor: Visitor) -> None:
+    visitor.complaints.expected.append("404")
+    page = visitor.go("/nowhere")
+    assert accessibility_problems(page) == []
+    page.get_by_role("main").get_by_role("link", name="Deployments").click()
+    expect(page.get_by_role("heading", name="Deployments")).to_be_visible()
+
+
 def test_a_page_runs_no_script_that_is_not_the_sites_own(visitor: Visitor) -> None:
     visitor.complaints.expected.append("Content Security Policy")
     page = visitor.go("/")

@@ -5,7 +5,8 @@ import logging
 from typing import Any
 
 import pytest
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.test import RequestFactory, override_settings
@@ -83,7 +84,8 @@ handler500 = error_handlers.server_error
 
 @pytest.fixture
 def client() -> Any:
-    with override_settings(ROOT_URLCONF=__name__):
+    # Without the site's own templates, which name addresses that are not here.
+    with override_settings(ROOT_URLCONF=__name__, TEMPLATES=[settings.TEMPLATES[0] | {"DIRS": []}]):
         yield APIClient(raise_request_exception=False)
 
 
@@ -220,8 +222,10 @@ def test_a_mistake_of_ours_is_a_500_without_details(client: Any, caplog: pytest.
 def test_an_unknown_address_is_a_problem_under_api_and_a_page_elsewhere(client: Any) -> None:
     assert_problem(client.get("/api/nowhere"), 404, "not-found")
     assert client.get("/nowhere")["Content-Type"].startswith("text/html")
-    assert client.get("/page").status_code == 500
-    assert client.get("/page")["Content-Type"].startswith("text/html")
+    answer = client.get("/page")
+    assert (answer.status_code, answer["Content-Type"].split(";")[0]) == (500, "text/html")
+    assert b"Something went wrong" in answer.content
+    assert b"secret detail" not in answer.content
 
 
 def test_a_missing_row_does_not_say_of_which_model() -> None:
@@ -247,6 +251,21 @@ def test_a_missing_csrf_token_is_a_problem_under_api() -> None:
     answer = error_handlers.csrf_failure(RequestFactory().post("/api/designs"), reason="CSRF token missing.")
     assert answer.status_code == 403
     assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("refuse", "status", "words"),
+    [
+        (lambda request: error_handlers.csrf_failure(request, "CSRF cookie not set."), 403, b"load the page again"),
+        (lambda request: error_handlers.bad_request(request, SuspiciousOperation()), 400, b"ALLOWED_HOSTS"),
+    ],
+)
+def test_a_refused_page_says_what_to_do_in_the_sites_own_look(refuse: Any, status: int, words: bytes) -> None:
+    answer = refuse(RequestFactory().get("/sign-in"))
+    assert answer.status_code == status
+    assert words in answer.content
+    assert b'href="/static/rest/plain.css"' in answer.content
+    assert b"<style" not in answer.content  # the policy would forbid it
 
 
 def test_nested_details_become_flat_pointers() -> None:

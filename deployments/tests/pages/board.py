@@ -27,8 +27,9 @@ def look_for(page: Page, deployed: Deployed) -> Locator:
 
 
 def open_dialog(visitor: Visitor, deployed: Deployed, action: str) -> Locator:
-    page = visitor.go("/")
-    look_for(page, deployed).get_by_role("button", name=action).click()
+    """Of the page of which its card is the only one."""
+    page = visitor.go(f"/?search={deployed.path.removeprefix('/api/deployed/')}")
+    find_card(page, deployed).get_by_role("button", name=action).click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     return dialog

@@ -6,7 +6,8 @@ from orchestration_site.tests.browser import Visitor
 
 #: A page complains of a mouse: what complains fails the test.
 NO_MOUSE = "addEventListener('pointerdown', () => console.error('A mouse was used.'), { capture: true });"
-HAS_CURSOR = "(element) => element.matches(':focus')"
+#: Null where it was drawn anew meanwhile, and has to be found again.
+HAS_CURSOR = "(element) => element.isConnected ? element.matches(':focus') : null"
 MOST_TABS = 120
 
 
@@ -20,9 +21,13 @@ class Keyboard:
     def reach(self, wanted: Locator) -> None:
         """Tab until it has the cursor."""
         expect(wanted).to_be_visible()
+        found = wanted.element_handle()  # to find it by its role for each Tab would take longer than the Tab
         for _ in range(MOST_TABS):
-            if wanted.evaluate(HAS_CURSOR):
+            has_cursor = found.evaluate(HAS_CURSOR)
+            if has_cursor:
                 return
+            if has_cursor is None:
+                found = wanted.element_handle()
             self.page.keyboard.press("Tab")
         raise AssertionError(f"Tab does not lead to {wanted}")
 

@@ -52,7 +52,7 @@ def text_of(page: str) -> str:
 
 def names(page: str) -> list[str]:
     """Of the cards, as a reader sees them."""
-    return [html.unescape(name) for name in re.findall(r'<h2 id="name-[^"]+">(.*?)</h2>', page)]
+    return [text_of(name) for name in re.findall(r'<h2 id="name-[^"]+">(.*?)</h2>', page, re.DOTALL)]
 
 
 def offers(page: str) -> set[str]:

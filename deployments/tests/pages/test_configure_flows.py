@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, StorageState, expect
 
 from deployments.tests.pages.board import find_card, look_for, open_dialog, question, shown
 from deployments.tests.site_api import Deployed, SiteApi
@@ -11,10 +11,10 @@ from orchestration_site.tests.sites import Site
 
 
 def test_a_cron_schedule_is_built_in_a_zone_with_its_next_runs_in_sight(
-    chromium: Browser, embedded_site: Site, deployed: Deployed, page_api: SiteApi
+    chromium: Browser, embedded_site: Site, signed_in: StorageState, deployed: Deployed, page_api: SiteApi
 ) -> None:
-    with run_visitor(chromium, embedded_site, timezone_id="America/New_York") as visitor:
-        visitor.sign_in()
+    profile = {"timezone_id": "America/New_York", "storage_state": signed_in}
+    with run_visitor(chromium, embedded_site, **profile) as visitor:
         dialog = open_dialog(visitor, deployed, "Configure")
         dialog.get_by_label("Run by itself").check()
         zone, cron, repeats = (dialog.get_by_label(name) for name in ("Time zone", "Cron expression", "Repeats"))
@@ -328,6 +328,11 @@ def test_an_alert_is_added_tested_and_sent_again_and_its_log_says_what_came_of_i
     row.get_by_role("button", name="Remove").click()
     row.get_by_role("button", name="Remove for good?").click()
     expect(dialog).to_contain_text("Nobody is alerted yet.")
-    # Nothing is left to be saved: the dialog closes at once.
+    # It asks for the secret alone, and no more once that was copied.
+    visitor.page.keyboard.press("Escape")
+    asked = visitor.page.get_by_role("alertdialog", name="Close without the secret?")
+    asked.get_by_role("button", name="Go back to the secret").click()
+    dialog.get_by_role("button", name="Copy the secret").click()
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
     visitor.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

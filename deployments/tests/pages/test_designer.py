@@ -203,6 +203,15 @@ def test_who_may_only_look_is_told_so_and_changes_and_sends_nothing(chromium: Br
             page.keyboard.press(keys)
         task = editor(page, "Task")
         expect(task).to_have_attribute("aria-readonly", "true")
+        page.get_by_role("button", name="to B").click()
+        page.get_by_role("button", name="B", exact=True).click()
+        expect(page.get_by_label("Label")).to_have_value("B")
+        for name in ("Connect", "Add an agent"):
+            expect(page.get_by_role("button", name=name, exact=True)).to_have_count(0)
+        page.keyboard.press("Escape")
+        page.get_by_label("Output").get_by_role("button", name="B").click()
+        expect(page.get_by_label("Label")).to_have_value("B")
+        node(page, "A").click()
         task.click()
         page.keyboard.type("Mine")
         page.keyboard.press("Control+s")
@@ -286,9 +295,9 @@ def test_it_is_usable_by_all_in_both_themes_and_on_a_narrow_screen(chromium: Bro
     expect(editor(page, "System prompt")).to_be_visible()
     for theme in ("light", "dark"):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
-        assert accessibility_problems(page) == []
-    with run_visitor(chromium, visitor.site, viewport={"width": 360, "height": 740}) as narrow:
-        narrow.sign_in()
+        assert accessibility_problems(page, colours_only=theme == "dark") == []
+    profile = {"viewport": {"width": 360, "height": 740}, "storage_state": visitor.context.storage_state()}
+    with run_visitor(chromium, visitor.site, **profile) as narrow:
         for path in ("/designs", "/designs/" + page.url.rpartition("/")[2]):
             narrow.go(path)
             narrow.page.wait_for_load_state("networkidle")

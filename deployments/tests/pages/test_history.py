@@ -135,6 +135,14 @@ def test_who_may_not_view_sees_no_history(sign_in: SignIn) -> None:
     assert client.get("/executions").status_code == 403
 
 
+def test_an_empty_history_says_why_it_is(reader: Client, deployment: Deployment) -> None:
+    nothing, filtered = (reader.get(f"/executions{query}").content.decode() for query in ("", "?status=failed"))
+    assert "Nothing has run yet." in nothing
+    assert "No execution matches." in filtered
+    dialog = reader.get(f"/deployments/{deployment.id}/history", headers={"HX-Request": "true"}).content.decode()
+    assert "Nothing has run here yet." in dialog
+
+
 def test_what_runs_now_stands_above(reader: Client, deployment: Deployment) -> None:
     running = make_ended(deployment, status="queued", completed_at=None)
     ended = make_ended(deployment, at=NOON + timedelta(hours=1))

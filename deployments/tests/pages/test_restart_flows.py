@@ -35,8 +35,8 @@ def test_a_restart_in_the_middle_of_a_run_is_said_and_nothing_is_missed(
 
     process.running.send_signal(signal.SIGTERM)
     try:
-        expect(page.get_by_text("this page connects again by itself")).to_be_visible()
         process.stop()  # a second signal means now
+        expect(page.get_by_text("this page connects again by itself")).to_be_visible()
     finally:
         process.restart()
         wait_until_ready(site.base_url, process)

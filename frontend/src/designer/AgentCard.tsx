@@ -22,7 +22,7 @@ interface Props {
 
 /** One agent of a block, folded until it is opened. */
 export function AgentCard({ block, agent, index, names, problems }: Props) {
-  const { focus, dispatch } = useDesigner();
+  const { page, focus, dispatch } = useDesigner();
   const path = `/data/agents/${index}`;
   const [isOpen, setOpen] = useState(false);
   useEffect(() => {
@@ -37,7 +37,7 @@ export function AgentCard({ block, agent, index, names, problems }: Props) {
         {own.length > 0 && <span className="block-problems push">⚠ {own.length}</span>}
       </summary>
       {isOpen && <AgentFields {...{ block, agent, index, names, problems }} />}
-      {isOpen && (
+      {isOpen && page.may.change && (
         <div className="row">
           <button
             type="button"

@@ -2,11 +2,11 @@ import { useState } from "react";
 import type { Block, Connection } from "../types";
 import { useDesigner } from "./context";
 import { agentsOf, blockById } from "./document";
-import { ChoiceField } from "./fields";
+import { ChoiceField, Editable } from "./fields";
 
 /** What leads into a block and out of it; the way to connect blocks without a mouse. */
 export function Connections({ block }: { block: Block }) {
-  const { design, dispatch } = useDesigner();
+  const { design, page, dispatch } = useDesigner();
   const near = design.connections.filter((one) => one.source === block.id || one.target === block.id);
   const others = design.blocks.filter((one) => one.id !== block.id);
   const [target, setTarget] = useState("");
@@ -26,18 +26,20 @@ export function Connections({ block }: { block: Block }) {
             >
               {one.source === block.id ? `to ${label(one.target)}` : `from ${label(one.source)}`}
             </button>
-            <button
-              type="button"
-              className="button quiet small push"
-              aria-label={`Remove the connection from ${label(one.source)} to ${label(one.target)}`}
-              onClick={() => dispatch({ type: "delete", blocks: [], connections: [one.id] })}
-            >
-              ✕
-            </button>
+            {page.may.change && (
+              <button
+                type="button"
+                className="button quiet small push"
+                aria-label={`Remove the connection from ${label(one.source)} to ${label(one.target)}`}
+                onClick={() => dispatch({ type: "delete", blocks: [], connections: [one.id] })}
+              >
+                ✕
+              </button>
+            )}
           </li>
         ))}
       </ul>
-      {others.length > 0 && (
+      {page.may.change && others.length > 0 && (
         <div className="connect-row">
           <ChoiceField
             label="Connect to"
@@ -59,9 +61,20 @@ export function Connections({ block }: { block: Block }) {
   );
 }
 
+function BlockLink({ id, block }: { id: string; block: Block | undefined }) {
+  const { dispatch } = useDesigner();
+  const select = () => dispatch({ type: "select", selection: { blocks: [id] } });
+  if (!block) return <strong>{id}</strong>;
+  return (
+    <button type="button" className="link-button" onClick={select}>
+      {block.data.label || id}
+    </button>
+  );
+}
+
 /** One connection: from which agent, to which agent. */
 export function ConnectionPanel({ connection }: { connection: Connection }) {
-  const { design, problems, dispatch } = useDesigner();
+  const { design, page, problems, dispatch } = useDesigner();
   const [source, target] = [blockById(design, connection.source), blockById(design, connection.target)];
   const own = problems.filter((one) => one.connection === connection.id);
   const patch = (end: "source_agent" | "target_agent", agent: string) =>
@@ -70,35 +83,38 @@ export function ConnectionPanel({ connection }: { connection: Connection }) {
     <div className="stack">
       <h2 className="panel-title">Connection</h2>
       <p>
-        From <strong>{source?.data.label ?? connection.source}</strong> to{" "}
-        <strong>{target?.data.label ?? connection.target}</strong>.
+        From <BlockLink id={connection.source} block={source} /> to <BlockLink id={connection.target} block={target} />.
       </p>
       {own.map((problem) => (
         <p key={problem.path + problem.code} className="notice bad">
           {problem.message}
         </p>
       ))}
-      <ChoiceField
-        label="What it carries"
-        path="/source_agent"
-        value={connection.source_agent ?? ""}
-        choices={[["", "What the whole block delivers"], ...agentChoices(source, "What", "says")]}
-        onChange={(agent) => patch("source_agent", agent)}
-      />
-      <ChoiceField
-        label="Whom it reaches"
-        path="/target_agent"
-        value={connection.target_agent ?? ""}
-        choices={[["", "All agents of the block"], ...agentChoices(target, "Only", "")]}
-        onChange={(agent) => patch("target_agent", agent)}
-      />
-      <button
-        type="button"
-        className="button danger small"
-        onClick={() => dispatch({ type: "delete", blocks: [], connections: [connection.id] })}
-      >
-        Remove this connection
-      </button>
+      <Editable title="The connection">
+        <ChoiceField
+          label="What it carries"
+          path="/source_agent"
+          value={connection.source_agent ?? ""}
+          choices={[["", "What the whole block delivers"], ...agentChoices(source, "What", "says")]}
+          onChange={(agent) => patch("source_agent", agent)}
+        />
+        <ChoiceField
+          label="Whom it reaches"
+          path="/target_agent"
+          value={connection.target_agent ?? ""}
+          choices={[["", "All agents of the block"], ...agentChoices(target, "Only", "")]}
+          onChange={(agent) => patch("target_agent", agent)}
+        />
+      </Editable>
+      {page.may.change && (
+        <button
+          type="button"
+          className="button danger small"
+          onClick={() => dispatch({ type: "delete", blocks: [], connections: [connection.id] })}
+        >
+          Remove this connection
+        </button>
+      )}
     </div>
   );
 }

@@ -1,6 +1,6 @@
 import { useDesigner } from "./context";
 import { lastBlocks } from "./document";
-import { JsonField, TextField } from "./fields";
+import { Editable, JsonField, TextField } from "./fields";
 import { messageAt } from "./problems";
 
 /** What is about the design as a whole. Shown while nothing is selected. */
@@ -11,29 +11,31 @@ export function DesignPanel() {
   return (
     <div className="stack">
       <h2 className="panel-title">Design</h2>
-      <TextField
-        label="Name"
-        path="/name"
-        value={design.name}
-        problem={messageAt(own, "/name")}
-        onChange={(name) => dispatch({ type: "patchDesign", patch: { name }, key: "name" })}
-      />
-      <TextField
-        label="Description"
-        path="/description"
-        value={design.description ?? ""}
-        isLong
-        problem={messageAt(own, "/description")}
-        onChange={(description) => dispatch({ type: "patchDesign", patch: { description }, key: "description" })}
-      />
-      <JsonField
-        label="Input schema"
-        hint="A JSON Schema of type object. It makes the forms, checks every call, and names {{input.…}}. Empty: anything goes."
-        path="/input_schema"
-        value={design.input_schema}
-        problem={schemaProblem}
-        onChange={(input_schema) => dispatch({ type: "patchDesign", patch: { input_schema }, key: "input_schema" })}
-      />
+      <Editable title="The design">
+        <TextField
+          label="Name"
+          path="/name"
+          value={design.name}
+          problem={messageAt(own, "/name")}
+          onChange={(name) => dispatch({ type: "patchDesign", patch: { name }, key: "name" })}
+        />
+        <TextField
+          label="Description"
+          path="/description"
+          value={design.description ?? ""}
+          isLong
+          problem={messageAt(own, "/description")}
+          onChange={(description) => dispatch({ type: "patchDesign", patch: { description }, key: "description" })}
+        />
+        <JsonField
+          label="Input schema"
+          hint="A JSON Schema of type object. It makes the forms, checks every call, and names {{input.…}}. Empty: anything goes."
+          path="/input_schema"
+          value={design.input_schema}
+          problem={schemaProblem}
+          onChange={(input_schema) => dispatch({ type: "patchDesign", patch: { input_schema }, key: "input_schema" })}
+        />
+      </Editable>
       <Output />
     </div>
   );

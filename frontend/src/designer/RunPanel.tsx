@@ -4,7 +4,7 @@ import { SchemaForm as Form } from "../elements/schema_form";
 import type { Block } from "../types";
 import { useDesigner } from "./context";
 import { JsonField, SchemaForm } from "./fields";
-import { inputToTry } from "./names";
+import { exampleOf, inputToTry } from "./names";
 import { asText, isOver, type RunState } from "./run_state";
 import type { Run } from "./use_run";
 
@@ -29,7 +29,7 @@ export function RunPanel({ run, block, inputs, start, cancel }: Props) {
   const schema = one ? undefined : (design.input_schema ?? undefined);
   const first = useMemo(() => {
     if (one) return inputToTry(design, one.id);
-    return schema ? Form.startingValue(schema) : {};
+    return schema ? exampleOf(schema, Form.startingValue(schema)) : {};
   }, [design, one, schema]);
   const [, redraw] = useState(0);
   const value = inputs.get(key) ?? first;

@@ -52,12 +52,7 @@ export function SidePanel({ selection, tab, setTab, run, start, cancel }: Props)
         ))}
       </div>
       <div ref={panel} className="panel-body" role="tabpanel" id="designer-tab" aria-labelledby={`tab-${tab}`}>
-        {tab === "edit" && (
-          <fieldset className="plain-fieldset" disabled={!page.may.change}>
-            <legend className="visually-hidden">What is selected</legend>
-            <Selected selection={selection} />
-          </fieldset>
-        )}
+        {tab === "edit" && <Selected selection={selection} />}
         {tab === "run" && <RunPanel {...{ run, block, inputs: inputs.current, start, cancel }} />}
         {tab === "versions" && <VersionsPanel />}
       </div>
@@ -66,7 +61,7 @@ export function SidePanel({ selection, tab, setTab, run, start, cancel }: Props)
 }
 
 function Selected({ selection }: { selection: Selection }) {
-  const { design, dispatch } = useDesigner();
+  const { design, page, dispatch } = useDesigner();
   const { blocks, connections } = selection;
   const block = blockById(design, blocks[0]);
   const connection = design.connections.find((one) => one.id === connections[0]);
@@ -76,9 +71,11 @@ function Selected({ selection }: { selection: Selection }) {
         <h2 className="panel-title">
           {blocks.length} blocks and {connections.length} connections
         </h2>
-        <button type="button" className="button danger small" onClick={() => dispatch({ type: "delete" })}>
-          Delete them
-        </button>
+        {page.may.change && (
+          <button type="button" className="button danger small" onClick={() => dispatch({ type: "delete" })}>
+            Delete them
+          </button>
+        )}
       </div>
     );
   }

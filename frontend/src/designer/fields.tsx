@@ -3,6 +3,18 @@
 import { type ReactNode, useEffect, useId, useRef, useState } from "react";
 import type { Json } from "../client";
 import type { FieldProblem } from "../problem";
+import { useDesigner } from "./context";
+
+/** What is edited here is read only for those who may only look; what leads somewhere stands outside of it. */
+export function Editable({ title, children }: { title: string; children: ReactNode }) {
+  const { page } = useDesigner();
+  return (
+    <fieldset className="plain-fieldset" disabled={!page.may.change}>
+      <legend className="visually-hidden">{title}</legend>
+      <div className="stack">{children}</div>
+    </fieldset>
+  );
+}
 
 interface FieldProps {
   label: string;

@@ -1,6 +1,7 @@
 /** The names that may stand between double braces in the texts of a block. */
 
 import type { Json } from "../client";
+import { isObject } from "../elements/schema_fields";
 import type { Design } from "../types";
 import { blockById, upstreamOf } from "./document";
 
@@ -33,7 +34,24 @@ function inputNames(schema: Json, path: string, depth: number): TemplateName[] {
 }
 
 function member(value: Json | undefined, name: string): Json | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value[name] : undefined;
+  return isObject(value) ? value[name] : undefined;
+}
+
+/** What the schema itself gives as an example, of the whole or of its fields; `start` holds what is left. */
+export function exampleOf(schema: Json, start: Json): Json {
+  const [whole] = listOf(member(schema, "examples"));
+  if (whole !== undefined) return whole;
+  const fields = member(schema, "properties");
+  if (!isObject(fields) || !isObject(start)) return start;
+  const found = Object.entries(fields).flatMap(([name, field]) => {
+    const [example] = listOf(member(field, "examples"));
+    return example === undefined ? [] : [[name, example] as const];
+  });
+  return { ...start, ...Object.fromEntries(found) };
+}
+
+function listOf(value: Json | undefined): Json[] {
+  return Array.isArray(value) ? value : [];
 }
 
 /** An input for one block on its own: with a place for all that its texts name. */

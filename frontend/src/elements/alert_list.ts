@@ -5,9 +5,17 @@ import { api, type Json } from "../client";
 import type { ApiError } from "../problem";
 import { act } from "./acting";
 import { type Control, placeProblems, setError } from "./fields";
-import { make } from "./make";
+import { showOnce } from "./new_key";
 import { notify } from "./notices";
-import { guardUnsaved } from "./unsaved";
+import { guardUnsaved, type Question } from "./unsaved";
+
+const SHOWN_NOW = "This is its secret. It is shown only now: copy it before you close this.";
+const SHOWN_ONCE: Question = {
+  title: "Close without the secret?",
+  words: "A new secret was not copied yet. It is shown only here and only now: closing loses it for good.",
+  keep: "Go back to the secret",
+  drop: "Close without it",
+};
 
 interface NewAlert {
   secret: string;
@@ -142,26 +150,8 @@ class AlertList extends HTMLElement {
 
   #showSecret(made: NewAlert, sentence: string): void {
     const place = this.querySelector<HTMLElement>("[data-secret]");
-    if (!place) return;
-    place.hidden = false;
-    if (made.secret === "") {
-      place.replaceChildren(sentence);
-      return;
-    }
-    const button = make("button", { type: "button", class: "button small" }, "Copy");
-    place.replaceChildren(
-      make(
-        "div",
-        { class: "stack" },
-        make("p", {}, `${sentence} This is its secret. It is shown only now: copy it before you close this.`),
-        make(
-          "div",
-          { class: "endpoint" },
-          make("code", {}, made.secret),
-          make("copy-button", { value: made.secret }, button),
-        ),
-      ),
-    );
+    if (made.secret === "") notify(sentence);
+    else if (place) showOnce(place, made.secret, `${sentence} ${SHOWN_NOW}`, "Copy the secret", SHOWN_ONCE);
   }
 }
 

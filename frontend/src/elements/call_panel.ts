@@ -1,7 +1,7 @@
 /** `<call-panel deployment="id" name="…">`: the calls of an endpoint; one click makes a key and puts it into them. */
 
 import { act } from "./acting";
-import { makeKey } from "./new_key";
+import { makeKey, showKey } from "./new_key";
 
 class CallPanel extends HTMLElement {
   connectedCallback(): void {
@@ -12,10 +12,9 @@ class CallPanel extends HTMLElement {
   async #make(): Promise<void> {
     const made = await makeKey(this.getAttribute("deployment") ?? "", this.getAttribute("name") ?? "");
     for (const call of this.querySelectorAll<HTMLElement>("[data-key-place]")) putIn(call, made.key);
-    const place = this.#place("made");
-    if (!place) return;
-    place.hidden = false;
-    place.textContent = `The key “${made.name}” stands in the calls below, and is shown only now: copy the call before you close this.`;
+    const words = `The key “${made.name}” stands in the calls below. It is shown only now: copy it, or a call, before you close this.`;
+    const place = this.#place("new-keys");
+    if (place) showKey(place, made, words);
   }
 
   #place(name: string): HTMLElement | null {

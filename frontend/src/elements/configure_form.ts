@@ -14,11 +14,14 @@ import { below } from "./deploy_form";
 import { type Control, placeProblems } from "./fields";
 import { make } from "./make";
 import { notify } from "./notices";
-import { guardUnsaved } from "./unsaved";
+import { askBefore, guardUnsaved, requestClose } from "./unsaved";
 
 const UNFINISHED = "A field holds something that is no value yet. Correct what is marked, then save.";
 /** Limits that are sent as they are typed. */
 const TEXTS = new Set(["when_full", "max_cost_usd", "daily_max_cost_usd"]);
+
+/** Sends once more what somebody else was quicker with; the button that asks for it is busy meanwhile. */
+type Sending = (button: HTMLButtonElement) => Promise<void>;
 
 class ConfigureForm extends HTMLElement {
   #etag = "";
@@ -66,17 +69,13 @@ class ConfigureForm extends HTMLElement {
       tellError(this.#place, new ApiError({ type: "about:blank", title: "Not sent", status: 422, detail: UNFINISHED }));
       return;
     }
-    const changes = changesFrom(this.#base, this.#typed());
+    const typed = this.#typed();
+    const changes = changesFrom(this.#base, typed);
     if (changes === undefined) {
       this.#close("Nothing was changed.");
       return;
     }
-    await act(
-      button,
-      () => this.#send(changes, "Saved."),
-      this.#place,
-      (error) => this.#tell(error, changes),
-    );
+    await this.#send(button, typed, changes);
   }
 
   #isUnfinished(): boolean {
@@ -84,20 +83,28 @@ class ConfigureForm extends HTMLElement {
     return isBroken || [...this.#limitControls.values()].some((control) => control.validity.badInput);
   }
 
-  async #send(changes: Record<string, unknown>, done: string): Promise<void> {
-    await deploymentApi.changeDeployment(this.#id, changes, this.#etag);
-    refreshDeployments();
-    this.#close(done);
+  /** What was typed meanwhile is no part of it. */
+  async #send(button: HTMLButtonElement | null, typed: Settings, changes: Record<string, unknown>): Promise<void> {
+    const work = async () => {
+      const { etag } = await deploymentApi.changeDeployment(this.#id, changes, this.#etag);
+      this.#etag = etag;
+      this.#base = typed;
+      refreshDeployments();
+      this.#close("Saved.");
+    };
+    await act(button, work, this.#place, (error) => this.#tell(error, (mine) => this.#send(mine, typed, changes)));
   }
 
+  /** A new key that was not copied yet is asked for. */
   #close(sentence: string): void {
-    this.closest("dialog")?.close();
     notify(sentence);
+    const dialog = this.closest("dialog");
+    if (dialog) requestClose(dialog);
   }
 
-  async #tell(error: ApiError, changes: Record<string, unknown>): Promise<boolean> {
+  async #tell(error: ApiError, again: Sending): Promise<boolean> {
     if (error.status === 412) {
-      await this.#showConflict(changes);
+      await this.#showConflict(again);
       return true;
     }
     const problems = error.problem.errors ?? [];
@@ -115,7 +122,7 @@ class ConfigureForm extends HTMLElement {
   }
 
   /** Who has changed what meanwhile, and what can be done about it. What was typed stays where it is. */
-  async #showConflict(changes: Record<string, unknown>): Promise<void> {
+  async #showConflict(again: Sending): Promise<void> {
     const { data, etag } = await deploymentApi.getTagged(this.#id);
     const place = this.querySelector<HTMLElement>("[data-conflict]");
     if (!place) return;
@@ -125,15 +132,12 @@ class ConfigureForm extends HTMLElement {
     mine.addEventListener("click", () => {
       place.hidden = true;
       this.#etag = etag;
-      void act(
-        mine,
-        () => this.#send(changes, "Saved."),
-        this.#place,
-        (error) => this.#tell(error, changes),
-      );
+      void again(mine);
     });
     const take = make("button", { type: "button", class: "button small" }, "Drop mine, show what is saved");
-    take.addEventListener("click", () => void this.#reload());
+    take.addEventListener("click", () =>
+      askBefore(this.querySelector("[data-new-keys]") ?? take, () => void this.#reload()),
+    );
     place.replaceChildren(
       make(
         "div",
@@ -175,7 +179,8 @@ class ConfigureForm extends HTMLElement {
         swap: "outerHTML",
       });
     };
-    await act(button, work, this.#place, (error) => error.status === 412 && this.#tell(error, { version }));
+    const again = () => this.#deployVersion(button);
+    await act(button, work, this.#place, (error) => error.status === 412 && this.#tell(error, again));
   }
 }
 

@@ -1,9 +1,10 @@
-/** `<deploy-form design="id" blocks="[…]" designer="…">`: deploys a design; its path is checked while it is typed. */
+/** `<deploy-form>` around the form of a design: deploys it; its path is checked while it is typed. */
 
 import htmx from "htmx.org";
 import { deploymentApi, type NewDeployment } from "../api";
 import { api } from "../client";
 import { ApiError, type FieldProblem } from "../problem";
+import type { ScheduleEditor } from "../schedule/schedule_editor";
 import { act, refreshDeployments, tellError } from "./acting";
 import { setError } from "./fields";
 import { make } from "./make";
@@ -17,24 +18,33 @@ interface PathAnswer {
 }
 const PAUSE_MS = 250;
 
+/** What goes over into the form of another design. */
+interface Kept {
+  path?: string | undefined;
+  schedule?: ScheduleEditor | null;
+  isFirst?: boolean;
+}
+
 class DeployForm extends HTMLElement {
   #timer = 0;
   #asking = new AbortController();
+  #kept: Kept = {};
 
   connectedCallback(): void {
-    this.querySelector("form")?.addEventListener("submit", (event) => {
+    this.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#deploy(event.submitter as HTMLButtonElement | null);
     });
-    const path = this.#path;
-    if (!path) return;
-    path.addEventListener("input", () => {
+    this.addEventListener("input", (event) => {
+      const path = this.#path;
+      if (!path || event.target !== path) return;
       clearTimeout(this.#timer);
       this.#timer = window.setTimeout(() => void this.#check(path), PAUSE_MS);
     });
-    guardUnsaved(this, () => this.#isChanged(path));
-    path.focus();
-    void this.#check(path);
+    this.#followChoice();
+    guardUnsaved(this, () => this.#isChanged());
+    this.#path?.focus();
+    this.#checkPath();
   }
 
   disconnectedCallback(): void {
@@ -46,16 +56,76 @@ class DeployForm extends HTMLElement {
     return this.querySelector<HTMLInputElement>("[name=endpoint_path]");
   }
 
+  get #choice(): HTMLSelectElement | null {
+    return this.querySelector<HTMLSelectElement>("[name=design]");
+  }
+
   get #place(): HTMLElement | null {
     return this.querySelector<HTMLElement>("[data-error]");
   }
 
+  /** What the form is about; it names no design before one is chosen. */
+  get #about(): DOMStringMap {
+    return this.querySelector("form")?.dataset ?? {};
+  }
+
+  /** Another design has fields of its own: what was typed in those before goes over into them. */
+  #followChoice(): void {
+    const isMine = (event: Event) => event.target === this;
+    this.addEventListener("htmx:beforeRequest", () => this.#setReading(true));
+    this.addEventListener("htmx:beforeSwap", (event) => isMine(event) && this.#keep());
+    this.addEventListener("htmx:afterSwap", (event) => isMine(event) && this.#putBack());
+    // htmx itself has put the cursor into the path. Once one design is chosen, the arrow keys may go on to the next.
+    this.addEventListener("htmx:afterSettle", (event) => isMine(event) && !this.#kept.isFirst && this.#choice?.focus());
+    for (const failed of ["htmx:sendError", "htmx:responseError"]) this.addEventListener(failed, () => this.#stay());
+  }
+
+  #keep(): void {
+    const path = this.#path;
+    this.#kept = {
+      path: path && path.value !== path.defaultValue ? path.value : undefined,
+      schedule: this.querySelector("schedule-editor"),
+      isFirst: !this.#about.design,
+    };
+  }
+
+  #putBack(): void {
+    const [path, editor] = [this.#path, this.querySelector("schedule-editor")];
+    const { path: typed, schedule } = this.#kept;
+    if (path && typed !== undefined) path.value = typed;
+    if (editor && schedule) {
+      schedule.turnTo(editor);
+      editor.replaceWith(schedule);
+    }
+    this.#checkPath();
+  }
+
+  /** The other design was not read: the form is still about the one before. */
+  #stay(): void {
+    const choice = this.#choice;
+    if (choice) choice.value = this.#about.design ?? "";
+    this.#setReading(false);
+  }
+
+  /** Nothing is deployed while the form is about another design than the one that was chosen. */
+  #setReading(isReading: boolean): void {
+    const deploy = this.querySelector<HTMLButtonElement>("[data-deploy]");
+    if (deploy) deploy.ariaBusy = isReading ? "true" : null;
+  }
+
   /** Whether anything is otherwise than it was proposed. */
-  #isChanged(path: HTMLInputElement): boolean {
+  #isChanged(): boolean {
+    const path = this.#path;
     const version = this.querySelector<HTMLSelectElement>("[name=version]")?.selectedOptions[0];
     const schedule = this.querySelector("schedule-editor");
     const hasVersion = version !== undefined && !version.defaultSelected;
-    return path.value !== path.defaultValue || hasVersion || (schedule?.value ?? null) !== null;
+    const hasPath = path !== null && path.value !== path.defaultValue;
+    return hasPath || hasVersion || (schedule?.value ?? null) !== null;
+  }
+
+  #checkPath(): void {
+    const path = this.#path;
+    if (path) void this.#check(path);
   }
 
   async #check(path: HTMLInputElement): Promise<void> {
@@ -94,7 +164,7 @@ class DeployForm extends HTMLElement {
   #wanted(): NewDeployment {
     const version = this.querySelector<HTMLSelectElement>("[name=version]")?.value ?? "latest";
     return {
-      design_id: this.getAttribute("design") ?? "",
+      design_id: this.#about.design ?? "",
       endpoint_path: this.#path?.value ?? "",
       version: version === "latest" ? "latest" : Number(version),
       schedule: this.querySelector("schedule-editor")?.value ?? null,
@@ -130,11 +200,11 @@ class DeployForm extends HTMLElement {
   /** The problems of a design, each leading to its block in the designer. */
   #link(problems: FieldProblem[]): void {
     const place = this.#place;
-    const blocks = JSON.parse(this.getAttribute("blocks") ?? "[]") as string[];
+    const blocks = JSON.parse(this.#about.blocks ?? "[]") as string[];
     const items = problems.map(({ pointer, message }) => {
       const block = blocks[Number(/^\/blocks\/(\d+)/.exec(pointer)?.[1])];
       const anchor = block === undefined ? "" : `#block=${encodeURIComponent(block)}`;
-      return make("li", {}, make("a", { href: `${this.getAttribute("designer")}${anchor}` }, message));
+      return make("li", {}, make("a", { href: `${this.#about.designer}${anchor}` }, message));
     });
     if (!place) return;
     place.hidden = false;

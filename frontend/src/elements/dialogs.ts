@@ -1,11 +1,12 @@
 /** Dialogs: `data-opens="id"` opens one that is in the page, `data-closes` closes the one it is in.
  *
  * A dialog that comes from the server is asked for with htmx into `#dialogs`, and opens when it has come; closed, it is
- * taken out again. One that holds something typed asks first, however it is closed: see `unsaved.ts`. The browser itself
- * gives the focus back to what had opened it; where a list was drawn anew, its id does.
+ * taken out again. One that holds what closing loses asks first, however it is closed, and so does the browser before it
+ * leaves the page: see `unsaved.ts`. The browser itself gives the focus back to what had opened it; where a list was
+ * drawn anew, its id does.
  */
 
-import { askToDrop, holdsUnsaved, requestClose } from "./unsaved";
+import { holdsUnsaved, requestClose } from "./unsaved";
 
 export function setUpDialogs(): void {
   document.addEventListener("click", (event) => {
@@ -20,6 +21,9 @@ export function setUpDialogs(): void {
     if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) guard(event, topDialog());
   });
   document.addEventListener("cancel", (event) => guard(event, event.target), { capture: true });
+  window.addEventListener("beforeunload", (event) => {
+    if ([...document.querySelectorAll<HTMLDialogElement>("dialog[open]")].some(holdsUnsaved)) event.preventDefault();
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
     const place = (event.target as Element).closest("#dialogs");
     const dialog = place?.querySelector<HTMLDialogElement>("dialog:not([open])");
@@ -33,7 +37,7 @@ export function setUpDialogs(): void {
 function guard(event: Event, dialog: EventTarget | null | undefined): void {
   if (!(dialog instanceof HTMLDialogElement) || !holdsUnsaved(dialog)) return;
   event.preventDefault();
-  askToDrop(dialog);
+  requestClose(dialog);
 }
 
 /** The one that lies on top: a dialog over a dialog comes after it in the page. */

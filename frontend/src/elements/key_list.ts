@@ -5,8 +5,7 @@ import type { ApiError } from "../problem";
 import { act } from "./acting";
 import { choose } from "./choices";
 import { type Control, placeProblems, setError } from "./fields";
-import { make } from "./make";
-import { type KeyLimits, makeKey, type NewKey, rotateKey } from "./new_key";
+import { type KeyLimits, makeKey, type NewKey, rotateKey, showKey } from "./new_key";
 import { notify } from "./notices";
 import { guardUnsaved } from "./unsaved";
 
@@ -97,24 +96,9 @@ class KeyList extends HTMLElement {
   }
 
   #show(made: NewKey): void {
-    const place = this.querySelector<HTMLElement>("[data-made]");
-    if (!place) return;
-    const button = make("button", { type: "button", class: "button small" }, "Copy");
-    place.hidden = false;
-    place.scrollIntoView({ block: "nearest" });
-    place.replaceChildren(
-      make(
-        "div",
-        { class: "stack" },
-        make("p", {}, `This is the key “${made.name}”. It is shown only now: copy it before you close this.`),
-        make(
-          "div",
-          { class: "endpoint" },
-          make("code", {}, made.key),
-          make("copy-button", { value: made.key }, button),
-        ),
-      ),
-    );
+    const place = this.querySelector<HTMLElement>("[data-new-keys]");
+    const words = `This is the key “${made.name}”. It is shown only now: copy it before you close this.`;
+    if (place) showKey(place, made, words);
   }
 
   async #rotate(button: HTMLButtonElement): Promise<void> {

@@ -19,7 +19,11 @@ test.each<[Record<string, Json>, string]>([
   [{ by: "default", chosen: ["Account"], reason: "No route." }, "The default Account was taken: No route."],
   [{ passed: true, score: 8.5 }, "The draft passed with a score of 8.50."],
   [{ passed: false, score: null }, "The draft did not pass."],
-  [{ join: "all", branches: [{}, {}], stopped_reason: "done" }, "Joined 2 branches (all). Ended: done."],
+  [{ join: "all", branches: [{}, {}], stopped_reason: "done" }, "Joined 2 branches."],
+  [
+    { join: "any", branches: [{}, {}], stopped_reason: "branches_failed" },
+    "Joined 2 branches (any). Ended: branches failed.",
+  ],
   [
     { verdict: "retry", judged: "Ann", assignment: 1, feedback: "Too short." },
     "The manager decided: retry the work of Ann on assignment 1. Too short.",

@@ -61,7 +61,8 @@ function planSentence(payload: Payload): string {
 }
 
 function joinSentence(payload: Payload, branches: Json[]): string {
-  return `Joined ${branches.length} branches (${shown(payload.join)}).${stopped(payload)}`;
+  const rule = payload.join === "all" ? "" : ` (${shown(payload.join)})`;
+  return `Joined ${branches.length} branches${rule}.${stopped(payload)}`;
 }
 
 function scoreSentence(payload: Payload): string {
@@ -70,7 +71,8 @@ function scoreSentence(payload: Payload): string {
 }
 
 function stopped(payload: Payload): string {
-  return typeof payload.stopped_reason === "string" ? ` Ended: ${payload.stopped_reason.replaceAll("_", " ")}.` : "";
+  const reason = payload.stopped_reason;
+  return typeof reason === "string" && reason !== "done" ? ` Ended: ${reason.replaceAll("_", " ")}.` : "";
 }
 
 function list(names: Json[]): string {

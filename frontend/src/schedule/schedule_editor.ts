@@ -9,6 +9,7 @@ import type { Json } from "../client";
 import { check, placeProblems, setError } from "../elements/fields";
 import { make } from "../elements/make";
 import { notifyError } from "../elements/notices";
+import { isObject } from "../elements/schema_fields";
 import type { SchemaForm } from "../elements/schema_form";
 import { ApiError, type FieldProblem } from "../problem";
 import { PolicyFields } from "./policy_fields";
@@ -37,9 +38,14 @@ export class ScheduleEditor extends HTMLElement {
   #inputProblem = make("p", { class: "notice bad", role: "alert", hidden: true });
   #timer = 0;
   #asking = new AbortController();
+  /** Inputs that were typed, each by its design's schema: somebody who goes back to it finds them again. */
+  #typed = new Map<string, Json>();
 
   connectedCallback(): void {
-    if (this.#when) return;
+    if (this.#when) {
+      this.#changed(); // moved: the preview that was asked for was let go
+      return;
+    }
     const given = JSON.parse(this.getAttribute("value") ?? "null") as NewSchedule | null;
     this.#had = given !== null;
     this.#draw({ timezone: browserZone(), ...(given ?? BEGINNING) });
@@ -66,6 +72,29 @@ export class ScheduleEditor extends HTMLElement {
     this.#place(rest);
   }
 
+  /** For another design: the times stay, and of the input what was typed and has a place in its schema. */
+  turnTo({ schema, example }: ScheduleEditor): void {
+    const before = this.#isInputTyped ? (this.#input.value ?? {}) : {};
+    if (this.#isInputTyped) this.#typed.set(JSON.stringify(this.schema), before);
+    const typed = this.#typed.get(JSON.stringify(schema));
+    this.setAttribute("schema", JSON.stringify(schema));
+    this.setAttribute("example", JSON.stringify(example));
+    this.#input.schema = schema;
+    this.#input.value = typed ?? withShared(schema, example, before);
+  }
+
+  get schema(): Json {
+    return this.#json("schema");
+  }
+
+  get example(): Json {
+    return this.#json("example");
+  }
+
+  get #isInputTyped(): boolean {
+    return JSON.stringify(this.#input.value) !== JSON.stringify(this.example);
+  }
+
   /** Where half of a JSON text stands in the input there is no value yet. */
   get isBroken(): boolean {
     return this.#enabled.checked && this.#input.isBroken;
@@ -78,8 +107,8 @@ export class ScheduleEditor extends HTMLElement {
   #draw(given: NewSchedule): void {
     this.#when = new WhenFields(given, () => this.#changed());
     this.#policies = new PolicyFields(given, () => this.#changed());
-    this.#input.schema = this.#json("schema");
-    this.#input.value = this.#had ? (given.input_data ?? {}) : this.#json("example");
+    this.#input.schema = this.schema;
+    this.#input.value = this.#had ? (given.input_data ?? {}) : this.example;
     this.#enabled.checked = given.enabled ?? false;
     this.#enabled.addEventListener("change", () => this.#switched());
     this.#body.append(
@@ -140,6 +169,13 @@ export class ScheduleEditor extends HTMLElement {
     if (problems.some(({ pointer }) => this.#policies?.controls.has(pointer))) this.#policies.element.open = true;
     say(this.#others, others.map(({ message }) => message).join(" "));
   }
+}
+
+/** The example, with those of the values that the schema names too. */
+function withShared(schema: Json, example: Json, values: Json): Json {
+  if (!isObject(example) || !isObject(values) || !isObject(schema) || !isObject(schema.properties)) return example;
+  const named = schema.properties;
+  return { ...example, ...Object.fromEntries(Object.entries(values).filter(([name]) => name in named)) };
 }
 
 function say(place: HTMLElement, message: string): void {
