@@ -85,6 +85,19 @@ def calling_key(principal: Principal) -> CallingKey | None:
     return CallingKey(principal.key_id, principal.limits)
 
 
+def end_of(principal: Principal) -> datetime | None:
+    """When what the caller has asked with opens nothing any more; None for a session, and for what has no end.
+
+    Nothing that is made with it may open longer: its end could be got around so.
+    """
+    if not isinstance(principal, KeyPrincipal) or principal.key_id is None:
+        return None
+    key = ApiKey.objects.get(id=principal.key_id)
+    is_previous = principal.secret is not None and principal.secret.hash != key.key_hash
+    ends = (key.expires_at, key.previous_until if is_previous else None)
+    return min((end for end in ends if end is not None), default=None)
+
+
 def make_key(
     *,
     name: str,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from executor.events import Delta, Event, RecordedEvent
+from executor.terminal_text import printable
 
 
 class TerminalProgress:
@@ -15,15 +16,15 @@ class TerminalProgress:
     def show_event(self, recorded: RecordedEvent) -> None:
         """To be called with every event, in order."""
         self._end_text()
-        self._write(f"{recorded.event.at:%H:%M:%S}  {_line(recorded.event)}")
+        self._write(f"{recorded.event.at:%H:%M:%S}  {printable(_line(recorded.event))}")
 
     def show_delta(self, delta: Delta) -> None:
         """To be called with every piece of text."""
         if self._speaking != delta.key:
             self._end_text()
-            self._write(f"          {delta.agent}: ", ending="")
+            self._write(f"          {printable(delta.agent)}: ", ending="")
             self._speaking = delta.key
-        self._write(delta.text, ending="")
+        self._write(printable(delta.text), ending="")
 
     def _end_text(self) -> None:
         if self._speaking is not None:

@@ -20,6 +20,9 @@ from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils.cache import patch_cache_control
+
+from access.sessions import is_session_key
 
 
 class Inline:
@@ -64,10 +67,21 @@ class InlineAuthenticationMiddleware(Inline, AuthenticationMiddleware):
 
 
 class InlineSessionMiddleware(Inline, SessionMiddleware):
-    """Makes the session lazy. One that was used or named is looked after, and perhaps saved, in a thread."""
+    """Makes the session lazy. One that was used or named is looked after, and perhaps saved, in a thread.
+
+    A cookie that names none, whatever it holds, is as one whose session is over. What was made for a session is kept by
+    nobody: the browser's "back" would show it to whoever comes after the sign-out.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        if not is_session_key(request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")):
+            request.session = self.SessionStore(None)
 
     async def finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         session = request.session
+        if session.accessed:
+            patch_cache_control(response, private=True, no_store=True)
         if session.accessed or session.modified or settings.SESSION_COOKIE_NAME in request.COOKIES:
             return await sync_to_async(self.process_response, thread_sensitive=True)(request, response)  # type: ignore[arg-type] # Django's hook takes any response
         return response

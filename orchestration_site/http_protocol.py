@@ -1,7 +1,8 @@
 """HTTP as uvicorn speaks it, but that a request's head is bounded: in its size, and in the time that it may take.
 
 uvicorn closes connections that are idle between two requests. One that says nothing at first, or sends its head a byte
-at a time, would be kept for ever.
+at a time, would be kept for ever. And every header that comes would be kept: those of the next request while this one
+is answered, and those behind a chunked body.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     """One connection. Bodies are bounded by `BodyLimitMiddleware`."""
 
     head_seconds: ClassVar[float] = 20.0
+    #: Of whatever is neither a body nor the end of a head.
     head_bytes: ClassVar[int] = 64 * 1024
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -38,17 +40,22 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             self._in_head, self._received = True, 0
         self._received += len(data)
         super().data_received(data)
-        if not self._in_head:
+        if self._received > self.head_bytes:
+            self._refuse_size()
+        elif not self._in_head:
             self._forget()
-        elif self._received > self.head_bytes:
-            self._refuse(ApiProblem(431, "head-too-large", f"The request's head is over {self.head_bytes} bytes."))
         elif self._patience is None:
             self._patience = self.loop.call_later(self.head_seconds, self._give_up)
 
     def on_headers_complete(self) -> None:
         """Called by the parser, from within `data_received`."""
-        self._in_head = False
+        self._in_head, self._received = False, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """The same."""
+        self._received = 0
+        super().on_body(body)
 
     def _forget(self) -> None:
         if self._patience is not None:
@@ -63,6 +70,13 @@ class BoundedHeadProtocol(HttpToolsProtocol):
             )
         else:
             self.transport.close()
+
+    def _refuse_size(self) -> None:
+        if self._in_head:
+            self._refuse(ApiProblem(431, "head-too-large", f"The request's head is over {self.head_bytes} bytes."))
+        else:
+            # In the middle of another answer, or of a body that does not go on: there is no place for a sentence.
+            self.transport.abort()
 
     def _refuse(self, problem: ApiProblem) -> None:
         self._forget()

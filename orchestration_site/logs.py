@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from executor.terminal_text import printable
 from rest.request_id import current_request_id
 
 #: Extras of libraries that carry whole requests, or a task's arguments.
@@ -25,6 +26,8 @@ SECRET_TEXTS = (
     re.compile(r"(\w://[^\s/:@]+:)[^\s/@]+(?=@)"),  # the password within a URL
 )
 HIDDEN = "[hidden]"
+#: What has several lines.
+OF_LINES = frozenset({"exception", "stack"})
 LEVEL_OF_LOUD_LOGGERS = "WARNING"
 LOUD_LOGGERS = (
     "celery",
@@ -96,6 +99,7 @@ def _renderers(terminal: bool) -> list[Processor]:  # noqa: FBT001 - private, an
         return [
             structlog.processors.ExceptionRenderer(_plain_text),
             hide_secrets,
+            show_controls,
             structlog.dev.ConsoleRenderer(exception_formatter=plain),
         ]
     return [
@@ -119,6 +123,16 @@ def add_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Drop what may hold a body, and hide what looks like a credential, also within texts and tracebacks."""
     return {name: _hidden(name, value) for name, value in event.items() if name not in DROPPED}
+
+
+def show_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For a terminal: what others wrote commands it nothing, and makes no second line but in a traceback."""
+    return {name: _shown(name, value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _shown(name: str, value: str) -> str:
+    text = printable(value)
+    return text if name in OF_LINES else text.replace("\n", "\\n")
 
 
 def _hidden(name: str, value: Any) -> Any:

@@ -3,22 +3,18 @@
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path, re_path
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from access.admin_rights import reserve_the_rest
 from access.sign_in_forms import SignInForm, answer_slowly
 from deployments.urls import router as deployments_router
 from designs.urls import router as designs_router
+from rest.openapi_view import SchemaView
 from rest.routers import BothSlashesRouter
 
 #: One root for the lists of all apps.
 router = BothSlashesRouter()
 router.registry.extend([*designs_router.registry, *deployments_router.registry])
-
-schema_view = SpectacularAPIView.as_view(
-    renderer_classes=[OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer]
-)
 
 admin.autodiscover()  # here, where it is served: a worker needs none of it
 reserve_the_rest(admin.site)
@@ -39,7 +35,7 @@ urlpatterns = [
     path("", include("deployments.page_urls")),
     path("", include("designs.page_urls")),
     path("admin/", admin.site.urls),
-    re_path(r"^api/schema/?$", schema_view, name="schema"),
+    re_path(r"^api/schema/?$", SchemaView.as_view(), name="schema"),
     re_path(r"^api/docs/?$", SpectacularSwaggerSplitView.as_view(), name="docs"),
     path("api/", include("deployments.urls")),
     path("api/", include(router.urls)),

@@ -29,6 +29,7 @@ def test_sessions_are_their_users() -> None:
     assert {name: found[key].get_username() for name, key in keys.items()} == {"alice": "alice", "bob": "bob"}
     assert len(found) == 2
     assert users_of_sessions([]) == {}
+    assert users_of_sessions(["\0", keys["alice"][:-1] + "\0"]) == {}  # which a cookie can hold
 
 
 def test_a_session_that_nobody_is_signed_in_with_is_nobodys() -> None:

@@ -31,7 +31,8 @@ from deployments.api.serializers import (
     ExecutionSummary,
 )
 from deployments.deploying import UNSET, DeploymentChanges, deploy_design, undeploy, update_deployment
-from deployments.limits import LimitFields
+from deployments.keys import calling_key
+from deployments.limits import KeyLimits, LimitFields
 from deployments.models import Deployment
 from deployments.models.deployment import DeploymentQuerySet
 from deployments.scheduling.validation import ScheduleFields
@@ -79,6 +80,8 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         given = body.validated_data
         if caller_of(request).deployment_ids is not ALL:
             raise PermissionDenied("This key is for some deployments only, so it cannot make another one.")
+        if given.get("schedule") is not None:
+            self._refuse_runs_without_limits()
         design = self._find_design(given["design_id"])
         with refusals_as_problems():
             deployment = deploy_design(
@@ -190,6 +193,8 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
         deployment = self.get_object()
         if changes.version is not UNSET and not self._may("change_version", deployment.team_id):
             raise PermissionDenied("To change the version that is deployed, the right to deploy is needed.")
+        if changes.schedule not in (UNSET, None):
+            self._refuse_runs_without_limits()
         with refusals_as_problems():
             update_deployment(
                 deployment_id=deployment.id,
@@ -215,6 +220,12 @@ class DeploymentViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelM
 
     def _may(self, action: str, team_id: int) -> bool:
         return caller_of(self.request).may_in(team_id, *RIGHTS["deployment"][action])
+
+    def _refuse_runs_without_limits(self) -> None:
+        """Raises the 403 for a key that could have a schedule do what its own limits refuse it."""
+        asking = calling_key(caller_of(self.request))
+        if asking is not None and asking.limits != KeyLimits():
+            raise PermissionDenied("Your key has limits, so it cannot set a schedule: its runs would not share them.")
 
     def _answer(self, deployment: Deployment, *, status: int = 200) -> Response:
         shown = DeploymentSerializer(deployment, context=self.get_serializer_context()).data

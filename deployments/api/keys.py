@@ -1,7 +1,7 @@
 """API keys over REST: made, rotated and shown once, listed, revoked."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.permissions import caller_of, rows_of
-from access.principal import ALL
+from access.principal import ALL, Principal
 from access.rights import RIGHTS
 from deployments.api.daily_use import DailyUseSerializer, daily_use_of
 from deployments.api.key_serializers import KeyRequest, KeySerializer, NewKeySerializer, RotationRequest
@@ -25,6 +25,7 @@ from deployments.keys import (
     RotationRefused,
     Scope,
     calling_key,
+    end_of,
     make_key,
     revoke_key,
     rotate_key,
@@ -80,6 +81,9 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         asking = calling_key(caller_of(request))
         if asking is not None and asking.limits != KeyLimits():
             raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
+        if (end := _outlived_end(caller_of(request), given["expires_at"])) is not None:
+            sentence = f"Your key is valid until {end}. Name an expires_at up to then."
+            raise invalid([FieldError("/expires_at", "outlives_your_key", sentence)])
         with refusals_as_problems():
             key, plaintext = make_key(
                 name=given["name"],
@@ -108,6 +112,8 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         asking = calling_key(caller_of(request))
         if asking is not None and asking.id != key.id and asking.limits != KeyLimits():
             raise PermissionDenied("Your key has limits, so it rotates no key but itself.")
+        if (end := _outlived_end(caller_of(request), key.expires_at)) is not None:
+            raise PermissionDenied(f"What you ask with is valid until {end}, and this key for longer.")
         grace = timedelta(seconds=body.validated_data["grace_seconds"])
         try:
             plaintext = rotate_key(key=key, by=caller_of(request).label, grace=grace)
@@ -165,3 +171,11 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
                 "To make a key for these deployments, the right to manage keys in their team is needed."
             )
         return team_id
+
+
+def _outlived_end(caller: Principal, expires_at: datetime | None) -> str | None:
+    """The end of what the caller asks with, where a key until `expires_at` would be valid after it."""
+    end = end_of(caller)
+    if end is None or (expires_at is not None and expires_at <= end):
+        return None
+    return f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

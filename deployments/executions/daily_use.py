@@ -12,7 +12,8 @@ from typing import Final, cast
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import BigIntegerField, F, Value
+from django.db.models.expressions import CombinedExpression
 from django.utils import timezone
 
 from deployments.days import day_of, start_of
@@ -98,7 +99,7 @@ def settle(charged: Charged, day: date, reserved: Amount, used: Amount) -> None:
         _add(charged.owners, day, difference)
         charges = DailyCharge.objects.filter(execution=charged.execution_id)
         ours = charges.filter(attempt=charged.attempt, day=day)
-        if ours.update(tokens=F("tokens") + difference.tokens, nano_usd=F("nano_usd") + difference.nano_usd):
+        if ours.update(**_raised_by(difference)):
             return
         # After midnight the charge is that of the new day, and the day that is over is settled alone.
         if not charges.filter(attempt=charged.attempt, day__gt=day).exists():
@@ -173,7 +174,7 @@ def _add_within(owner: Owner, day: date, amount: Amount, wanted: _Sum) -> None:
         fitting = fitting.filter(tokens__lte=max_tokens - wanted.tokens)
     if max_cost is not None:
         fitting = fitting.filter(nano_usd__lte=nano_usd(max_cost) - wanted.nano_usd)
-    changes = {"tokens": F("tokens") + wanted.tokens, "nano_usd": F("nano_usd") + wanted.nano_usd}
+    changes = _raised_by(wanted)
     if fitting.update(**changes):
         return
     DailyUse.objects.bulk_create([DailyUse(owner_id=owner.id, day=day)], ignore_conflicts=True)
@@ -213,16 +214,23 @@ def _whose(owner: Owner) -> str:
 
 def _add(owners: tuple[Owner, ...], day: date, difference: _Sum) -> None:
     for owner in owners:
-        DailyUse.objects.filter(owner_id=owner.id, day=day).update(
-            tokens=F("tokens") + difference.tokens, nano_usd=F("nano_usd") + difference.nano_usd
-        )
+        DailyUse.objects.filter(owner_id=owner.id, day=day).update(**_raised_by(difference))
+
+
+def _raised_by(amount: _Sum) -> dict[str, CombinedExpression]:
+    """Both columns with so much more in them.
+
+    The type is said: a bare number is taken for one of four bytes, and psycopg cuts off what is above these.
+    """
+    amounts = {"tokens": amount.tokens, "nano_usd": amount.nano_usd}
+    return {name: F(name) + Value(number, BigIntegerField()) for name, number in amounts.items()}
 
 
 def _charge(charged: Charged, day: date, wanted: _Sum) -> None:
     """Note it on the execution. The locks of the day are held, so that its calls come one after the other."""
     charges = DailyCharge.objects.filter(execution=charged.execution_id)
     ours = charges.filter(attempt=charged.attempt)
-    changes = {"tokens": F("tokens") + wanted.tokens, "nano_usd": F("nano_usd") + wanted.nano_usd}
+    changes = _raised_by(wanted)
     if ours.filter(day=day).update(**changes):
         return
     fresh = {"day": day, "tokens": wanted.tokens, "nano_usd": wanted.nano_usd}

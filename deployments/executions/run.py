@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -37,8 +38,8 @@ LAST_EVENTS: dict[EndStatus, EventType] = {
     "failed": "execution.failed",
     "cancelled": "execution.cancelled",
 }
-
-
+#: The most whole USD that the column holds. More, once written, could not be read again on SQLite.
+MAX_COST = Decimal(999_999_999)
 #: For so long after its start an execution on its last chance is suspected of having cost its workers.
 SUSPECT_SECONDS = 10.0
 #: What a run needs of its row.
@@ -260,7 +261,7 @@ class ExecutionRun:
             error_code=code,
             error_detail=detail or {},
             usage=usage.counts(),
-            cost=usage.cost,
+            cost=None if usage.cost is None else min(usage.cost, MAX_COST),
         )
         return event, ending
 

@@ -101,8 +101,11 @@ def address_of(choice: Choice, *, page: int | None = None) -> str:
 
 
 def _shown_at(request: HttpRequest) -> str:
-    """The path and query of the page that htmx asks from."""
-    address = urlsplit(request.headers.get("HX-Current-URL", ""))
+    """The path and query of the page that htmx asks from; empty where it says no address."""
+    try:
+        address = urlsplit(request.headers.get("HX-Current-URL", ""))
+    except ValueError:
+        return ""
     return f"{address.path}?{address.query}" if address.query else address.path
 
 

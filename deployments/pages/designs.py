@@ -25,7 +25,8 @@ class DesignsPage(Page):
     verbs = RIGHTS["design"]["list"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        search = self.request.GET.get("search", "").strip()[:200]
+        # PostgreSQL takes no NUL; no name has one.
+        search = self.request.GET.get("search", "").replace("\0", "").strip()[:200]
         page = Paginator(self._find(search), PAGE_SIZE).get_page(self.request.GET.get("page"))
         designs = list(page.object_list)
         counts = count_problems(designs)

@@ -14,6 +14,8 @@ from rest.searching import end_of_step
 
 BUCKETS = 60
 DEFAULT_RANGE = timedelta(days=30)
+#: Nothing ran before or will run after, and a bucket that begins or ends beyond still has a date.
+EARLIEST, LATEST = datetime(1000, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 #: Widths that a person reads at once, in seconds.
 WIDTHS = (
@@ -83,8 +85,8 @@ def count_over_time(
     executions: QuerySet[ExecutionLog], *, after: datetime | None, before: datetime | None, now: datetime
 ) -> Histogram:
     """Without an end the range ends now; without a start it is as long as `DEFAULT_RANGE`."""
-    end = before or now
-    start = after or end - DEFAULT_RANGE
+    end = min(max(before or now, EARLIEST + DEFAULT_RANGE), LATEST)
+    start = min(max(after or end - DEFAULT_RANGE, EARLIEST), LATEST)
     width = _width(start, end)
     first, last = int(start.timestamp()) // width, -(-int(max(end.timestamp(), start.timestamp() + 1)) // width)
     within = Q(created_at__gte=_instant(first * width), created_at__lt=_instant(last * width))

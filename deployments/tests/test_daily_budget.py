@@ -144,6 +144,20 @@ class TestExactness:
         assert "0.00006 USD" in execution.error
         assert execution.error_code == "daily_budget_exceeded"
 
+    def test_a_call_of_many_dollars_counts_whole(self) -> None:
+        """More billionths of a USD than four bytes hold, of which PostgreSQL's driver cuts off the rest."""
+        deployment = deploy(daily_max_cost_usd=Decimal(100), daily_max_tokens=10**13)
+        charged, dear = charge(make_queued(deployment), 0), Amount(1, 4 * 10**12, Decimal(40))
+        daily_use.reserve(charged, dear)
+        assert used(deployment) == (4 * 10**12, 40 * 10**9)
+        daily_use.reserve(charged, dear)
+        with pytest.raises(CeilingReached):
+            daily_use.reserve(charged, dear)
+        daily_use.settle(charged, TODAY, dear, Amount(1, 7, Decimal("0.5")))
+        assert used(deployment) == (4 * 10**12 + 7, 40_500_000_000)
+        charged_now = DailyCharge.objects.get()
+        assert (charged_now.tokens, charged_now.nano_usd) == used(deployment)
+
     def test_money_without_a_price_is_refused(self, worker: Worker, provider: MockProvider) -> None:
         execution = start(deploy(daily_max_cost_usd=Decimal(1)))
         run(worker, execution)

@@ -161,7 +161,7 @@ class TestOverRest:
         revoke_key(key=revoked, by=ALICE)
         client = client_of(manager)
         assert "Make a new one" in problem(client.post(f"/api/keys/{revoked.id}/rotate"), 409, "key-not-valid")
-        client.post(f"/api/keys/{key.id}/rotate")
+        client = client_of(client.post(f"/api/keys/{key.id}/rotate").json()["key"])
         assert "grace of 0" in problem(client.post(f"/api/keys/{key.id}/rotate"), 409, "key-rotated-already")
 
     def test_nobody_takes_over_a_key_that_may_more_than_they(self) -> None:

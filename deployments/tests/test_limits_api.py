@@ -12,7 +12,7 @@ from access.models import Team
 from deployments.days import day_of, start_of
 from deployments.keys import Scope, make_key
 from deployments.limits import KeyLimits
-from deployments.models import ApiKey, DailyUse, Deployment, ExecutionLog
+from deployments.models import ApiKey, DailyUse, Deployment, ExecutionLog, ScheduleConfig
 from deployments.tests.builders import make_deployment, make_ended, make_schedule
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,6 +73,26 @@ class TestKeys:
         answer = client_with(rate_count=5, rate_seconds=60).post("/api/keys", {"name": "crm"}, format="json")
         assert "limits" in problem(answer, 403, "forbidden")["detail"]
         assert ApiKey.objects.count() == 1
+
+    def test_a_key_with_limits_sets_no_schedule_whose_runs_would_not_share_them(self) -> None:
+        deployment = make_deployment()
+        client, every_second = client_with(daily_max_executions=1), {"interval_seconds": 1}
+        path = f"/api/deployments/{deployment.id}"
+        for answer in (
+            client.patch(path, {"schedule": every_second}, format="json"),
+            client.put(path, {"schedule": every_second}, format="json"),
+            client.post(
+                "/api/deployments",
+                {"design_id": str(deployment.design_id), "endpoint_path": "other", "schedule": every_second},
+                format="json",
+            ),
+        ):
+            assert "limits" in problem(answer, 403, "forbidden")["detail"]
+        assert not ScheduleConfig.objects.exists()
+        make_schedule(deployment, interval_seconds=3600)
+        assert client.patch(path, {"limits": {"max_calls": 5}}, format="json").status_code == 200
+        assert client.patch(path, {"schedule": None}, format="json").status_code == 200  # a key may end what runs
+        assert client_with().patch(path, {"schedule": every_second}, format="json").status_code == 200
 
 
 class TestRefusals:

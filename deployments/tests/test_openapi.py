@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import json
 from typing import Any, cast
 
 import pytest
+from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -163,3 +165,18 @@ def test_whatever_a_limit_may_refuse_says_so_and_when_to_try_again(made: tuple[d
         assert code in refusal["description"]
     assert refusal["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
     assert refusal["headers"]["Retry-After"]["schema"] == {"type": "integer"}
+
+
+@pytest.mark.parametrize("accepted", ["application/json", "application/vnd.oai.openapi"])
+def test_whoever_asks_for_it_again_and_again_keeps_nobody_busy(
+    accepted: str, made: tuple[dict[str, Any], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client()
+    first = client.get("/api/schema", headers={"Accept": accepted})
+    assert (first.status_code, first["Content-Type"].split(";")[0]) == (200, accepted)
+    if accepted == "application/json":
+        assert first.json() == json.loads(json.dumps(made[0], default=str))
+    monkeypatch.setattr(SchemaGenerator, "get_schema", None)
+    for query in ("", "?version=7", "?version=%0A", "?anything=else"):
+        again = client.get(f"/api/schema{query}", headers={"Accept": accepted})
+        assert (again.status_code, again.content) == (200, first.content)

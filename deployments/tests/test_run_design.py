@@ -50,6 +50,17 @@ def test_follow_shows_what_happens_in_order(file: Path) -> None:
     assert "Writer" in said
 
 
+def test_what_a_model_says_commands_no_terminal(file: Path) -> None:
+    hostile = "Ada\x1b[2J\x9b31m\x07"
+    given = write(file.with_name("input.json"), {"name": hostile})
+    out, err = StringIO(), StringIO()
+    call_command("run_design", write(file, one_agent_document()), "--input", given, "--follow", stdout=out, stderr=err)
+    for text in (out.getvalue(), err.getvalue()):
+        assert not any(control in text for control in "\x1b\x9b\x07")
+        assert "Ada" in text
+    assert hostile in json.loads(out.getvalue())["output"]
+
+
 @pytest.mark.parametrize(
     ("design", "sentence"),
     [

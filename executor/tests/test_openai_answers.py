@@ -62,6 +62,7 @@ async def test_thoughts_beside_an_empty_answer_are_not_the_answer() -> None:
         {"prompt_tokens": "3"},
         {"prompt_tokens": -3, "completion_tokens": None},
         {"prompt_tokens": True},
+        {"prompt_tokens": 10**30, "completion_tokens": 10**9},
     ],
 )
 async def test_odd_usage_is_estimated(usage: object) -> None:

@@ -36,6 +36,22 @@ async def test_signing_in_makes_a_session_that_is_kept(admin: User) -> None:
     assert (await client.get("/admin/")).status_code == 200
 
 
+@pytest.mark.parametrize("cookie", ["\0aaaaaaaaaaaa", "x" * 5_000, "é", "'; --"])
+@pytest.mark.parametrize("address", ["/admin/", "/api/deployments", "/sign-in"])
+async def test_a_cookie_that_names_no_session_is_as_none(address: str, cookie: str) -> None:
+    client = AsyncClient()
+    client.cookies[settings.SESSION_COOKIE_NAME] = cookie  # written with escapes, and read as it was
+    assert (await client.get(address)).status_code == {"/admin/": 302, "/sign-in": 200}.get(address, 401)
+
+
+async def test_what_is_made_for_a_session_is_kept_by_nobody(admin: User) -> None:
+    client = AsyncClient(enforce_csrf_checks=True)
+    await sign_in(client)
+    for address in ("/executions", "/api/executions", "/api/keys?format=api"):
+        directives = (await client.get(address))["Cache-Control"].split(", ")
+        assert {"private", "no-store"} <= set(directives), address
+
+
 async def test_a_form_without_its_token_is_refused(admin: User) -> None:
     client = AsyncClient(enforce_csrf_checks=True)
     answer = await client.post(LOGIN, {"username": "ada", "password": "a long password"})

@@ -14,6 +14,8 @@ from rest.tests.asgi import serve
 
 PATIENCE = 20.0
 BRIEFLY = 0.3
+#: More than the buffers of two sockets take.
+MUCH = 64 * 1024 * 1024
 
 
 class Impatient(BoundedHeadProtocol):
@@ -22,6 +24,10 @@ class Impatient(BoundedHeadProtocol):
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/waiting":  # an answer that takes as long as its caller stays
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
 
@@ -60,6 +66,16 @@ def trickle(connection: socket.socket, byte: bytes) -> bytes:
     return received
 
 
+def flood(connection: socket.socket, data: bytes) -> int:
+    """How much the server takes of what is sent again and again, before it closes the connection."""
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < MUCH:
+            connection.sendall(data)
+            sent += len(data)
+    return sent
+
+
 def problem_of(received: bytes, status: int) -> str:
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status), received
@@ -95,6 +111,24 @@ def test_the_second_request_of_a_connection_is_bounded_too(connection: socket.so
 def test_a_head_that_is_too_large_is_a_431(connection: socket.socket) -> None:
     connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 5_000)
     assert problem_of(read_all(connection), 431) == "/problems/head-too-large"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        pytest.param(b"GET /waiting HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", id="the next head"),
+        pytest.param(
+            b"POST /waiting HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n",
+            id="behind the body",
+        ),
+    ],
+)
+@pytest.mark.parametrize("data", [b"X-Long: " + b"x" * 500 + b"\r\n", b"x" * 500])
+def test_headers_without_end_beside_an_answer_end_the_connection(
+    connection: socket.socket, begin: bytes, data: bytes
+) -> None:
+    connection.sendall(begin)
+    assert flood(connection, data) < MUCH
 
 
 def test_a_large_body_is_none_of_its_business(port: int) -> None:

@@ -74,6 +74,18 @@ def test_a_traceback_shows_neither_local_variables_nor_the_credential_in_its_mes
     assert "S3cret" not in written.getvalue()
 
 
+def test_what_others_wrote_commands_no_terminal_and_forges_no_line(written: io.StringIO) -> None:
+    hostile = "gone\x1b[2J\x9b31m\r\x07\n2026-01-01 [error] It was somebody else"
+    log.error("A model said: %s", hostile, extra={"agent": hostile}, exc_info=ValueError(hostile))
+
+    text = written.getvalue()
+    ours = "\x1b[0m" in text or "\x1b[1m" in text  # the colours of a terminal's lines
+    assert "\x1b[2J" not in text
+    assert not any(control in text for control in "\x9b\r\x07")
+    assert text.count("\n2026-01-01") == (1 if ours else 0)  # in the traceback, of which a terminal shows the lines
+    assert "It was somebody else" in text
+
+
 def test_ordinary_words_are_written_as_they_are(written: io.StringIO) -> None:
     log.warning("%s is away for %d s: %s", "The broker", 3, "tokens are scarce", extra={"execution": "0192-ab"})
 

@@ -18,6 +18,7 @@ from executor.json_types import JsonObject
 from executor.results import ExecutionResult
 from executor.run import run_design
 from executor.spec import Design
+from executor.terminal_text import printable, printable_json
 
 
 class Command(BaseCommand):
@@ -48,8 +49,8 @@ class Command(BaseCommand):
         if result.failure is not None:
             failure = result.failure
             place = f" in block {failure.block_id}" if failure.block_id else ""
-            raise CommandError(f"The run failed{place} ({failure.code}): {failure.message}")
-        self.stdout.write(json.dumps(result.result_data(), ensure_ascii=False, indent=2))
+            raise CommandError(f"The run failed{place} ({failure.code}): {printable(failure.message)}")
+        self.stdout.write(printable_json(json.dumps(result.result_data(), ensure_ascii=False, indent=2)))
 
     def _run(self, design: Design, input_data: JsonObject, *, follow: bool) -> ExecutionResult:
         progress = TerminalProgress(self.stderr.write) if follow else None
@@ -90,4 +91,4 @@ def _read_object(path: str) -> JsonObject:
 
 
 def _listed(problems: Any) -> str:
-    return "\n".join(f"  {problem.pointer or '/'}: {problem.message}" for problem in problems)
+    return printable("\n".join(f"  {problem.pointer or '/'}: {problem.message}" for problem in problems))
