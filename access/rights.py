@@ -67,6 +67,19 @@ RIGHTS: Final[Mapping[str, Mapping[str, Verbs]]] = {
         "resume": ("change", "deploy"),
         "run": ("execute",),
     },
+    # Who sees a target sees its address, which may be as good as a key.
+    "alert": {
+        "list": ("change",),
+        "retrieve": ("change",),
+        "create": ("change",),
+        "partial_update": ("change",),
+        "destroy": ("change",),
+        "rotate_secret": ("change",),
+        "test": ("change",),
+        "deliveries": ("change",),
+        "delivery": ("change",),
+        "resend": ("change",),
+    },
     "execution": {
         "list": ("view",),
         "retrieve": ("view", "execute"),

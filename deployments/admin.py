@@ -10,6 +10,7 @@ from django.utils import timezone
 from access.admin_rights import OwnTeamsFilter
 from access.audited_admin import AuditedAdmin
 from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
+from deployments.admin_alerts import AlertDeliveryAdmin, AlertTargetAdmin
 from deployments.admin_beat import take_over_beats_tables
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
@@ -21,11 +22,21 @@ from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
 from deployments.keys import revoke_key
 from deployments.limits import KEY_LIMIT_FIELDS
-from deployments.models import ApiKey, Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
+from deployments.models import (
+    AlertDelivery,
+    AlertTarget,
+    ApiKey,
+    Deployment,
+    ExecutionEvent,
+    ExecutionLog,
+    IdempotencyKey,
+)
 from deployments.retention.policy import RETENTION_FIELDS
 from executor.json_schema import validate_instance
 
 take_over_beats_tables()
+admin.site.register(AlertTarget, AlertTargetAdmin)
+admin.site.register(AlertDelivery, AlertDeliveryAdmin)
 
 
 @admin.register(Deployment)

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from deployments.pages.alerts import AlertLog
 from deployments.pages.calling import CallDialog
 from deployments.pages.configuring import ConfigureDialog, VersionDifferences
 from deployments.pages.deleting import DeleteDialog
@@ -18,6 +19,7 @@ urlpatterns = [
     path("deployments/cards", DeploymentCards.as_view(), name="deployment-cards"),
     path("deployments/new", DeployDialog.as_view(), name="deploy-dialog"),
     path("deployments/<uuid:pk>/configure", ConfigureDialog.as_view(), name="configure-dialog"),
+    path("deployments/<uuid:pk>/alerts/<uuid:alert_id>/log", AlertLog.as_view(), name="alert-log"),
     path("deployments/<uuid:pk>/call", CallDialog.as_view(), name="call-dialog"),
     path("deployments/<uuid:pk>/delete", DeleteDialog.as_view(), name="delete-dialog"),
     path("deployments/<uuid:pk>/differences", VersionDifferences.as_view(), name="version-differences"),

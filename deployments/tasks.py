@@ -6,12 +6,13 @@ from typing import Any
 from celery import signals
 from django.conf import settings
 
+from deployments.alerts.tasks import send_alerts
 from deployments.executions.retirement import retirement
 from deployments.executions.tasks import run_execution
 from deployments.executions.worker import current_worker, drain_worker
 from deployments.scheduling.tasks import fire_schedule
 
-__all__ = ["fire_schedule", "run_execution"]
+__all__ = ["fire_schedule", "run_execution", "send_alerts"]
 
 
 @signals.worker_ready.connect

@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from deployments.api.alerts import AlertViewSet
 from deployments.api.audit import AuditViewSet
 from deployments.api.deployed import DeployedEndpointView, EndpointOpenApiView
 from deployments.api.deployments import DeploymentViewSet
@@ -22,7 +23,28 @@ router.register("audit", AuditViewSet, basename="audit")
 #: A schedule stands below its deployment: the method and the action of each address.
 SCHEDULE_ACTIONS = {"preview": "get", "pause": "post", "resume": "post", "run": "post"}
 
+#: So do alerts: below `alerts` the rest of each address, with what its methods do.
+_ALERT = rf"/(?P<alert_id>{UUID_PATTERN})"
+_DELIVERY = rf"{_ALERT}/deliveries/(?P<delivery_id>{UUID_PATTERN})"
+ALERT_ACTIONS = {
+    "list": ("", {"get": "list", "post": "create"}),
+    "detail": (_ALERT, {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    "rotate-secret": (f"{_ALERT}/rotate-secret", {"post": "rotate_secret"}),
+    "test": (f"{_ALERT}/test", {"post": "test"}),
+    "deliveries": (f"{_ALERT}/deliveries", {"get": "deliveries"}),
+    "delivery": (_DELIVERY, {"get": "delivery"}),
+    "resend": (f"{_DELIVERY}/resend", {"post": "resend"}),
+}
+
 urlpatterns = [
+    *(
+        re_path(
+            rf"^deployments/(?P<pk>{UUID_PATTERN})/alerts{rest}/?$",
+            AlertViewSet.as_view(actions),
+            name=f"deployment-alert-{name}",
+        )
+        for name, (rest, actions) in ALERT_ACTIONS.items()
+    ),
     *(
         re_path(
             rf"^deployments/(?P<pk>{UUID_PATTERN})/schedule/{action}/?$",

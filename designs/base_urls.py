@@ -1,4 +1,4 @@
-"""Which base URLs a provider account may have, without asking the network. Connections check the addresses again."""
+"""Which URLs accounts and webhooks may have, without asking the network. Connections check the addresses again."""
 
 import ipaddress
 import re
@@ -20,17 +20,31 @@ def problem_with_base_url(url: str, *, may_be_private: Callable[[str], bool]) ->
     a private network and be spoken to by plain http.
     """
     parts = _split(url)
+    if parts is not None and (parts.username is not None or parts.password is not None):
+        return "Leave user and password out of the URL: the key goes into api_key."
+    if parts is not None and (parts.query or parts.fragment or "?" in url or "#" in url):
+        return "Leave ? and # and what follows out of the URL."
+    return _problem_with_parts(parts, "the key", may_be_private)
+
+
+def problem_with_webhook_url(url: str, *, may_be_private: Callable[[str], bool]) -> str | None:
+    """The same of a webhook, which may have a query."""
+    parts = _split(url)
+    if parts is not None and (parts.username is not None or parts.password is not None):
+        return "Leave user and password out of the URL: receivers know us by the signature."
+    if parts is not None and "#" in url:
+        return "Leave # and what follows out of the URL."
+    return _problem_with_parts(parts, "the alert", may_be_private)
+
+
+def _problem_with_parts(parts: SplitResult | None, what: str, may_be_private: Callable[[str], bool]) -> str | None:
     if parts is None or not parts.hostname:
         return "This is not a URL. Write https://host/path."
     if parts.scheme not in ("http", "https"):
         return "The URL has to start with https://."
-    if parts.username is not None or parts.password is not None:
-        return "Leave user and password out of the URL: the key goes into api_key."
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        return "Leave ? and # and what follows out of the URL."
     allowed = may_be_private(parts.hostname)
     if parts.scheme == "http" and not allowed:
-        return f"The URL has to start with https://, so that nobody reads the key on its way. {_BY_OPERATOR}"
+        return f"The URL has to start with https://, so that nobody reads {what} on its way. {_BY_OPERATOR}"
     return _problem_with_host(parts.hostname, allowed=allowed)
 
 

@@ -1,5 +1,6 @@
-"""What a variable of the environment takes: in words, for refusals and for the documents, and as checks of URLs."""
+"""What a variable of the environment takes: in words, for refusals and for the documents, and as checks."""
 
+import ipaddress
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
+
+from orchestration_site.factories import mail
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,41 @@ def _split_commas(value: object) -> object:
     return [part.strip() for part in value.replace("\n", ",").split(",") if part.strip()]
 
 
+def _require_host_names(value: list[str]) -> list[str]:
+    for host in value:
+        if "/" in host or (":" in host and not host.startswith("[")):
+            raise ValueError(f"{host!r} is no host name alone; leave out https:// and the port")
+    return value
+
+
+def _require_origins(value: list[str]) -> list[str]:
+    for origin in value:
+        if not origin.startswith(("https://", "http://")):
+            raise ValueError(f"{origin!r} does not begin with https://")
+    return value
+
+
+def _name_networks(value: list[str]) -> list[str]:
+    return [str(ipaddress.ip_network(part, strict=False)) for part in value]
+
+
+def _require_bounded(networks: list[str]) -> list[str]:
+    if any(network.endswith("/0") for network in networks):
+        raise ValueError("it holds every address, so that any caller could say it came from another one")
+    return networks
+
+
+def _require_mail_server(value: str) -> str:
+    mail(value)
+    return value
+
+
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+HostNames = Annotated[CommaList, AfterValidator(_require_host_names)]
+Origins = Annotated[CommaList, AfterValidator(_require_origins)]
+Networks = Annotated[CommaList, AfterValidator(_name_networks)]
+ProxyNetworks = Annotated[Networks, AfterValidator(_require_bounded)]
+MailUrl = Annotated[str, AfterValidator(_require_mail_server)]
 DatabaseUrl = Annotated[str, *_url("postgres", "postgresql", "sqlite")]
 BrokerUrl = Annotated[str, *_url("redis", "rediss", "amqp", "amqps")]
 ChannelUrl = Annotated[str, *_url("redis", "rediss", "unix")]

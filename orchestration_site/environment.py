@@ -5,7 +5,6 @@ environment wins. A secret may stand in a file that a variable with `_FILE` at i
 start, with a sentence for each.
 """
 
-import ipaddress
 import os
 import sys
 from collections.abc import Collection
@@ -23,6 +22,11 @@ from orchestration_site.allowed_values import (
     ChannelUrl,
     CommaList,
     DatabaseUrl,
+    HostNames,
+    MailUrl,
+    Networks,
+    Origins,
+    ProxyNetworks,
     Takes,
     WebUrl,
     words_of_allowed,
@@ -46,13 +50,19 @@ class Environment(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address that the web server listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port that the web server listens on.")
-    allowed_hosts: CommaList = Field(
+    allowed_hosts: HostNames = Field(
         default=[], description="Host names that this site answers to, with commas between; loopback always."
     )
-    csrf_trusted_origins: CommaList = Field(
+    csrf_trusted_origins: Origins = Field(
         default=[], description="Origins (https://…) that browsers may post from, when a proxy ends TLS."
     )
-    trusted_proxies: CommaList = Field(
+    site_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/?#]+/?)?$",
+        description="Where people reach this site, as https://host: links in alerts begin with it. Without it they are"
+        " paths.",
+    )
+    trusted_proxies: ProxyNetworks = Field(
         default=[],
         description="Addresses or networks of the proxies in front of this site, with commas between. From them alone"
         " X-Forwarded-Proto and X-Forwarded-For are believed.",
@@ -115,7 +125,8 @@ class Environment(BaseSettings):
     gemini_api_key: SecretStr | None = Field(default=None, description="The same under its other name.")
     google_base_url: WebUrl = Field(default="", description="Another server for the account google.")
     private_hosts: CommaList = Field(
-        default=[], description="Host names or addresses in private networks that provider base URLs may name."
+        default=[],
+        description="Host names or addresses in private networks that provider base URLs and webhooks may name.",
     )
     max_concurrent_executions: int = Field(
         default=100, ge=1, le=1000, description="Executions that one worker process runs at once."
@@ -214,13 +225,26 @@ class Environment(BaseSettings):
         description="How many days back it is kept what deployments and API keys have used of their days' limits. The"
         " audit is kept for good.",
     )
+    email_url: MailUrl = Field(
+        default="",
+        description="The mail server for alerts: smtp://user:password@host:587 (plain), smtp+tls://… (STARTTLS) or"
+        " smtps://… (TLS from the start, port 465). Without it there are no alerts by e-mail.",
+    )
+    email_from: str = Field(
+        default="orchestration@localhost",
+        pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$",
+        description="The sender's address in alerts by e-mail.",
+    )
+    alert_log_days: int = Field(
+        default=30, ge=1, le=3650, description="How long it is kept what was told by alerts, and what came of it."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="How much is written to the log."
     )
     log_format: Literal["line", "json"] = Field(
         default="line", description="How: a line for people, or a JSON object a line for what collects logs."
     )
-    metrics_networks: CommaList = Field(
+    metrics_networks: Networks = Field(
         default=[],
         description="Networks or addresses that may read /metrics, with commas between. Without them and METRICS_TOKEN"
         " there is no /metrics, and nothing is counted.",
@@ -256,35 +280,6 @@ class Environment(BaseSettings):
         default=False,
         description="Whether traces hold what models are told and what they answer. Whoever reads the traces reads it.",
     )
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def require_host_names(cls, value: list[str]) -> list[str]:
-        for host in value:
-            if "/" in host or (":" in host and not host.startswith("[")):
-                raise ValueError(f"{host!r} is no host name alone; leave out https:// and the port")
-        return value
-
-    @field_validator("csrf_trusted_origins")
-    @classmethod
-    def require_origins(cls, value: list[str]) -> list[str]:
-        for origin in value:
-            if not origin.startswith(("https://", "http://")):
-                raise ValueError(f"{origin!r} does not begin with https://")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def name_networks(cls, value: list[str]) -> list[str]:
-        networks = [ipaddress.ip_network(part, strict=False) for part in value]
-        if any(network.prefixlen == 0 for network in networks):
-            raise ValueError("it holds every address, so that any caller could say it came from another one")
-        return [str(network) for network in networks]
-
-    @field_validator("metrics_networks")
-    @classmethod
-    def read_networks(cls, value: list[str]) -> list[str]:
-        return [str(ipaddress.ip_network(part, strict=False)) for part in value]
 
     @field_validator("metrics_token")
     @classmethod
@@ -339,7 +334,7 @@ class Environment(BaseSettings):
 #: Fields whose value no message shows, and that may stand in files.
 SECRET_FIELDS = frozenset(
     name for name, field in Environment.model_fields.items() if field.annotation == SecretStr | None
-) | {"encryption_keys", "database_url", "broker_url", "channel_url"}
+) | {"encryption_keys", "database_url", "broker_url", "channel_url", "email_url"}
 
 
 def read_environment() -> Environment:

@@ -1,10 +1,11 @@
-"""What differs between embedded and distributed, and nothing else does: database, broker, channel layer.
+"""What differs between embedded and distributed, and nothing else does: database, broker, channel layer. And mail.
 
 And who looks on: what measures and traces is named here, and imported only where it is on.
 """
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 
@@ -21,6 +22,13 @@ POSTGRES_OPTIONS: dict[str, Any] = {
     "options": "-c idle_in_transaction_session_timeout=10s",
 }
 BROKER_TIMEOUTS = {"socket_connect_timeout": 5, "socket_timeout": 10}
+#: Of the schemes of EMAIL_URL: Django's settings, and the usual port.
+MAIL_SCHEMES: dict[str, tuple[dict[str, bool], int]] = {
+    "smtp": ({}, 25),
+    "smtp+tls": ({"EMAIL_USE_TLS": True}, 587),
+    "smtps": ({"EMAIL_USE_SSL": True}, 465),
+}
+MAIL_SECONDS = 15
 REDIS_TIMEOUTS = {"socket_connect_timeout": 2, "socket_timeout": 2}
 
 
@@ -88,6 +96,24 @@ def metrics_endpoint(*, metrics: bool) -> str:
 def services_of_processes(metrics_port: int) -> tuple[str, ...]:
     """What Celery imports into a worker or a beat, beside its tasks."""
     return ("orchestration_site.telemetry.process_server",) if metrics_port else ()
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Django's settings for the mail server; none without a URL. Raises `ValueError` with what is wrong with it."""
+    if not url:
+        return {}
+    parts = urlsplit(url)
+    if parts.scheme not in MAIL_SCHEMES or not parts.hostname:
+        raise ValueError(f"it has to be {'://…, '.join(MAIL_SCHEMES)}://… with a host")
+    security, usual_port = MAIL_SCHEMES[parts.scheme]
+    return security | {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or usual_port,
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_TIMEOUT": MAIL_SECONDS,
+    }
 
 
 def _sqlite(path: Path) -> dict[str, Any]:

@@ -146,6 +146,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AlertKind": "deployments.models.alert.AlertTarget.Kind",
+        "AlertDeliveryStatus": "deployments.models.alert.AlertDelivery.Status",
         "DeploymentStatus": "deployments.models.deployment.Deployment.Status",
         "ExecutionStatus": "deployments.models.execution.ExecutionLog.Status",
         "SettableDeploymentStatus": ["active", "inactive"],
@@ -153,12 +155,15 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "CompletedStatus": ["completed"],
         "CancelStatus": ["cancelled", "cancelling"],
     },
+    "WEBHOOKS": "deployments.api.alert_webhooks.WEBHOOKS",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "rest.openapi.add_problem_responses",
         "rest.openapi.strip_trailing_slashes",
     ],
 }
+
+globals().update(factories.mail(ENVIRONMENT.email_url))
 
 CELERY_BROKER_URL = factories.broker(ENVIRONMENT.broker_url)
 CELERY_RESULT_BACKEND = "django-db"

@@ -1,4 +1,4 @@
-"""What is counted and not kept for good: old days of daily use, and windows of attempts to sign in that are over.
+"""What is not kept for good: old days of daily use, windows of attempts to sign in that are over, old alerts.
 
 The audit is no part of it: nothing deletes from that.
 """
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from access.sign_in_limits import forget_windows
+from deployments.alerts.retention import forget_deliveries
 from deployments.days import day_of
 from deployments.models import DailyUse
 
@@ -19,7 +20,7 @@ BATCH: Final = 1_000
 
 def forget_old(*, now: datetime | None = None) -> bool:
     """Delete a batch of each; whether there may be more. Any number of processes may do it at once."""
-    return max(_forget_days(now or timezone.now()), forget_windows()) >= BATCH
+    return max(_forget_days(now or timezone.now()), forget_windows(), forget_deliveries()) >= BATCH
 
 
 def _forget_days(now: datetime) -> int:

@@ -16,6 +16,7 @@ from django.conf import settings
 from structlog.contextvars import bind_contextvars
 
 from access.audit_chain import seal_days
+from deployments.alerts.sender import AlertSender
 from deployments.executions import lifecycle
 from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
@@ -75,6 +76,7 @@ class Worker:
         self._reaps_from = self._renewed_at
         self._seals_at = float("-inf")
         self._forgets_at = float("-inf")
+        self._alerts = AlertSender()
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -91,6 +93,10 @@ class Worker:
         """Claim nothing more, let what runs end within the grace, and give the rest back to the queue. Blocks."""
         asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop).result()
         self._writer.stop()
+
+    def send_alerts(self) -> None:
+        """Send the alerts that are due. Returns at once."""
+        self._loop.call_soon_threadsafe(self._alerts.wake)
 
     def give_back(self) -> None:
         """Claim nothing more, and give what runs back to the queue at once. Returns at once; `drain` waits for it."""
@@ -160,9 +166,10 @@ class Worker:
             self._give_back()
         for task in self._background:
             task.cancel()
+        await self._alerts.close()
 
     async def _watch(self) -> None:
-        watching = (self._listen(), self._beat(), self._sweep(), _retain())
+        watching = (self._listen(), self._beat(), self._sweep(), self._alerts.run(), _retain())
         self._background = [asyncio.create_task(watch) for watch in watching]
 
     async def _listen(self) -> None:
@@ -221,6 +228,7 @@ class Worker:
             if not self._is_draining:
                 await _attempt(in_database_thread(release_followers), "Executions that wait could not be let go")
                 await _attempt(in_database_thread(dispatch_due, capacity), "Due executions could not be published")
+                self._alerts.wake()
                 await _attempt(self._seal_audit(), "Days of the audit could not be sealed")
                 await _attempt(self._forget_old(), "What is too old could not be deleted")
 

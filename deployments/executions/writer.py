@@ -243,7 +243,7 @@ def commit_writes(batch: Sequence[Write]) -> set[UUID]:
         _finish(endings)
         lifecycle.record([event for write in kept for event in write.events])
         lifecycle.count_ended(
-            (write.deployment_id, write.ending.completed_at)
+            lifecycle.Ended(write.fence.execution_id, write.deployment_id, write.ending.completed_at)
             for write in endings
             if write.deployment_id is not None and write.ending is not None
         )

@@ -1,8 +1,9 @@
-"""The dialog that changes a deployment: its status, schedule, limits, how long history is kept, version and keys."""
+"""The dialog that changes a deployment: its status, schedule, limits, history, version, alerts and keys."""
 
 import json
 from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -14,7 +15,8 @@ from deployments.api.daily_use import daily_use_of
 from deployments.api.example_inputs import example_input
 from deployments.api.serializers import LimitsSerializer, RetentionSerializer, ScheduleSerializer
 from deployments.keys import SCOPES
-from deployments.models import ApiKey, Deployment
+from deployments.models import AlertTarget, ApiKey, Deployment
+from deployments.models.alert import ALERT_EVENTS
 from deployments.models.deployment import DeploymentQuerySet
 from deployments.pages.limits_in_words import limits_in_words, used_in_words
 from deployments.pages.one import DeploymentPage
@@ -29,8 +31,11 @@ TABS: Final = (
     ("limits", "Limits"),
     ("retention", "History"),
     ("version", "Version"),
+    ("alerts", "Alerts"),
     ("keys", "Keys"),
 )
+#: What is ticked for a new alert.
+CHOSEN_EVENTS: Final = ("execution.failed", "schedule.paused", "budget.exhausted")
 #: Of each limit: its name in the API, what it is called, what it does, and the step of its field.
 LIMITS: Final = (
     ("max_concurrent", "Executions at once", "Beyond that, calls wait or are refused.", "1"),
@@ -110,6 +115,10 @@ class ConfigureDialog(DeploymentPage):
             versions=list(
                 DesignVersion.objects.filter(design_id=deployment.design_id).defer("document")[:MAX_VERSIONS]
             ),
+            alerts=list(AlertTarget.objects.present().sealed().filter(deployment=deployment)),
+            alert_events=ALERT_EVENTS,
+            chosen_events=CHOSEN_EVENTS,
+            sends_email=bool(settings.ENVIRONMENT.email_url),
             keys=[(key, limits_in_words(key)) for key in self._keys()],
             now=timezone.now(),
             scopes=SCOPES,

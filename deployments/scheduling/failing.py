@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
+from deployments.alerts.outbox import write_schedule_paused
 from deployments.models import Deployment, ExecutionLog, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment
 
@@ -76,5 +77,6 @@ def _pause(schedule_id: UUID, why: Reason) -> bool:
         )
         current = ScheduleConfig.objects.select_related("deployment").get(id=schedule_id)
         schedule_deployment(schedule=current, after=now)
+        write_schedule_paused(deployment, reason=reason, at=now)
     log.warning("Deployment %s is in error: %s", deployment.endpoint_path, reason)
     return True

@@ -9,9 +9,10 @@ from typing import Any
 from django.utils import timezone
 
 from access.models import Team
+from deployments.alerts.signing import make_secret
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
-from deployments.models import Deployment, ExecutionLog, ScheduleConfig
+from deployments.models import AlertTarget, Deployment, ExecutionLog, ScheduleConfig
 from deployments.scheduling.entries import schedule_deployment
 from designs.models import DesignVersion, OrchestrationDesign
 from executor.json_types import Json, JsonObject
@@ -116,3 +117,15 @@ def make_schedule(
     schedule = ScheduleConfig.objects.create(deployment=deployment or make_deployment(), **fields)
     schedule_deployment(schedule=schedule, after=after or timezone.now())
     return schedule
+
+
+def make_alert(deployment: Deployment | None = None, **fields: Any) -> AlertTarget:
+    """A webhook that is told of failures, unless `fields` say otherwise."""
+    values = {
+        "kind": "webhook",
+        "url": "https://example.com/hook",
+        "events": ["execution.failed"],
+        "secret": make_secret(),
+        "created_by": "user:test",
+    }
+    return AlertTarget.objects.create(deployment=deployment or make_deployment(), **values | fields)

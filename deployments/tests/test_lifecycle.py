@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
@@ -122,8 +122,8 @@ def test_an_ended_execution_is_final() -> None:
 def test_ends_are_counted_on_the_deployment() -> None:
     deployment = make_deployment()
     earlier, later = timezone.now() - timedelta(hours=1), timezone.now()
-    lifecycle.count_ended([(deployment.id, later), (deployment.id, earlier)])
-    lifecycle.count_ended([(deployment.id, earlier)])
+    lifecycle.count_ended([lifecycle.Ended(uuid4(), deployment.id, at) for at in (later, earlier)])
+    lifecycle.count_ended([lifecycle.Ended(uuid4(), deployment.id, earlier)])
     deployment.refresh_from_db()
     assert (deployment.execution_count, deployment.last_execution_at) == (3, later)
 

@@ -3,13 +3,16 @@
 import contextlib
 import io
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.test import Client
 from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from deployments.alerts.payloads import EXECUTION_COLUMNS, execution_payload
+from deployments.models.alert import ALERT_EVENTS
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,24 @@ def test_it_is_made_without_errors_and_warnings(made: tuple[dict[str, Any], str]
 def test_it_is_valid_openapi_3_1(made: tuple[dict[str, Any], str]) -> None:
     assert made[0]["openapi"].startswith("3.1")
     assert list(OpenAPIV31SpecValidator(made[0]).iter_errors()) == []
+
+
+def test_its_webhooks_are_what_is_sent(made: tuple[dict[str, Any], str]) -> None:
+    assert set(made[0]["webhooks"]) == {*ALERT_EVENTS, "alert.test", "alert.switched_off"}
+    row: dict[str, Any] = dict.fromkeys(EXECUTION_COLUMNS)
+    sent = execution_payload("execution.failed", row | {"error": ""}, has_result=True)
+    shown = schema_sent(made[0], "execution.failed")
+    assert set(shown["properties"]) == set(sent)
+    data = made[0]["components"]["schemas"]["ExecutionAlertData"]
+    told = cast(dict[str, Any], sent["data"])
+    assert set(data["properties"]) == set(told)
+    assert set(told) - set(data["required"]) == {"result", "result_left_out"}
+
+
+def schema_sent(document: dict[str, Any], event: str) -> dict[str, Any]:
+    content = document["webhooks"][event]["post"]["requestBody"]["content"]["application/json"]
+    found: dict[str, Any] = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    return found
 
 
 def test_it_has_every_resource_of_the_table(made: tuple[dict[str, Any], str]) -> None:

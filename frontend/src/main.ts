@@ -11,6 +11,7 @@ import "./styles/designs.css";
 import "./styles/execution_graph.css";
 import "./styles/executions.css";
 import "./styles/history.css";
+import "./elements/alert_list";
 import "./elements/call_panel";
 import "./elements/configure_form";
 import "./elements/copy_button";

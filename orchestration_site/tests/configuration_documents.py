@@ -24,6 +24,7 @@ SECTIONS = {
     "lease_seconds": "Workers",
     "live_check_seconds": "Live progress",
     "keep_payload_days": "What is kept",
+    "email_url": "Alerts",
     "log_level": "Log",
     "metrics_networks": "Metrics",
     "otel_exporter_otlp_endpoint": "Traces",

@@ -14,9 +14,10 @@ from django.utils import timezone
 from access.models import AuditRecord, Team
 from access.principal import ALL, ALL_VERBS, Everything, Verb
 from access.principal_of import PERMISSION_OF
+from deployments.alerts.outbox import write_test
 from deployments.keys import SCOPES, VERBS_OF_SCOPE, Scope, make_key
 from deployments.models import ApiKey, Deployment
-from deployments.tests.builders import make_deployment, make_ended, make_queued, make_schedule, make_version
+from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued, make_schedule, make_version
 from designs.models import OrchestrationDesign, ProviderAccount
 from designs.samples import load_samples
 
@@ -121,6 +122,7 @@ def make_things(team: Any) -> Ids:
     deployment = make_deployment("here/it", version=version)
     draft = OrchestrationDesign.objects.create(team=team, name="Draft", draft=version.document)
     key, _ = make_key(name="key", team_id=team.pk, scopes=["read"])
+    alert = make_alert(deployment)
     things = {
         "design": version.design_id,
         "version": version.pk,
@@ -131,6 +133,8 @@ def make_things(team: Any) -> Ids:
         "ended": make_ended(deployment, at=timezone.now()).pk,
         "provider": ProviderAccount.objects.create(team=team, name="account", kind="openai").pk,
         "key": key.pk,
+        "alert": alert.pk,
+        "delivery": write_test(alert).pk,
         "record": AuditRecord.objects.get(object_type="key", object_id=key.pk).pk,
         "path": "here/it",
         "sample": load_samples()[0].endpoint_path,

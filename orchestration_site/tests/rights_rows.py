@@ -41,6 +41,7 @@ class Row:
 
 
 _DOCUMENT: Final = one_agent_document()
+_ALERT: Final = {"kind": "webhook", "url": "https://example.com/hook", "events": ["execution.failed"]}
 _ACCOUNT: Final = {"name": "acme", "kind": "openai"}
 
 #: By method and name of the route; what follows a `#` is one more request of the same route.
@@ -93,6 +94,33 @@ REST: Final[dict[str, Row]] = {
         "schedule", "resume", "/api/deployments/{deployment}/schedule/resume", body={}
     ),
     "POST deployment-schedule-run": Row("schedule", "run", "/api/deployments/{deployment}/schedule/run", 202, {}),
+    "GET deployment-alert-list": Row("alert", "list", "/api/deployments/{deployment}/alerts"),
+    "POST deployment-alert-list": Row("alert", "create", "/api/deployments/{deployment}/alerts", 201, _ALERT),
+    "GET deployment-alert-detail": Row("alert", "retrieve", "/api/deployments/{deployment}/alerts/{alert}"),
+    "PATCH deployment-alert-detail": Row(
+        "alert", "partial_update", "/api/deployments/{deployment}/alerts/{alert}", body={"enabled": True}
+    ),
+    "PATCH deployment-alert-detail#result": Row(
+        "alert",
+        "partial_update",
+        "/api/deployments/{deployment}/alerts/{alert}",
+        body={"includes_result": True},
+        also=("view",),
+    ),
+    "DELETE deployment-alert-detail": Row("alert", "destroy", "/api/deployments/{deployment}/alerts/{alert}", 204),
+    "POST deployment-alert-rotate-secret": Row(
+        "alert", "rotate_secret", "/api/deployments/{deployment}/alerts/{alert}/rotate-secret", body={}
+    ),
+    "POST deployment-alert-test": Row("alert", "test", "/api/deployments/{deployment}/alerts/{alert}/test", 202, {}),
+    "GET deployment-alert-deliveries": Row(
+        "alert", "deliveries", "/api/deployments/{deployment}/alerts/{alert}/deliveries"
+    ),
+    "GET deployment-alert-delivery": Row(
+        "alert", "delivery", "/api/deployments/{deployment}/alerts/{alert}/deliveries/{delivery}"
+    ),
+    "POST deployment-alert-resend": Row(
+        "alert", "resend", "/api/deployments/{deployment}/alerts/{alert}/deliveries/{delivery}/resend", 202, {}
+    ),
     "GET endpoint": Row("deployment", "describe", "/api/deployed/{path}"),
     "POST endpoint": Row("deployment", "call", "/api/deployed/{path}", 202, {}),
     "GET endpoint-openapi": Row("deployment", "describe", "/api/deployed/{path}/openapi.json"),
@@ -130,6 +158,7 @@ PAGES: Final[dict[str, Row]] = {
     "deploy-dialog": Row("design", "deploy", "/deployments/new", lists="design"),
     "deploy-dialog#design": Row("design", "deploy", "/deployments/new?design={design}"),
     "configure-dialog": Row("deployment", "partial_update", "/deployments/{deployment}/configure"),
+    "alert-log": Row("alert", "deliveries", "/deployments/{deployment}/alerts/{alert}/log"),
     "call-dialog": Row("deployment", "describe", "/deployments/{deployment}/call"),
     "retention-preview": Row("deployment", "retention", "/deployments/{deployment}/retention"),
     "delete-dialog": Row("deployment", "destroy", "/deployments/{deployment}/delete"),

@@ -27,6 +27,7 @@ SECRETS = {
     "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
 }
 ACCOUNT_KEY, CHANGED_KEY = "sk-canary-of-an-account-9d20", "sk-canary-of-an-account-changed-5be1"
+HOOK_TOKEN = "canary-of-a-webhooks-address-4a77"
 TYPED_WRONG = "sk-canary-in-the-wrong-field-c3a8"
 LISTS = ("designs", "deployments", "executions", "keys", "providers", "audit")
 
@@ -76,9 +77,17 @@ def used(postgres_url: str, redis_url: str, heard: Heard) -> Iterator[tuple[Site
         key = site.make_key("manager", scopes=("execute", "read", "manage"))
         with httpx.Client(base_url=site.base_url, headers={"Authorization": f"Bearer {key}"}, timeout=60) as api:
             made = use_everything(api, site)
+            hook = alert(api, site)
         yield (
             site,
-            {**SECRETS, "a key": key.split("_", 2)[2], "another key": made.split("_", 2)[2], **of_accounts(site)},
+            {
+                **SECRETS,
+                "a key": key.split("_", 2)[2],
+                "another key": made.split("_", 2)[2],
+                "a webhook's secret": hook.removeprefix("whsec_"),
+                "a webhook's address": HOOK_TOKEN,
+                **of_accounts(site),
+            },
         )
 
 
@@ -102,6 +111,24 @@ def use_everything(api: httpx.Client, site: Site) -> str:
     for model in ("openai:indiscreet", "acme:indiscreet", "acme:fine", "openai:fine"):
         execute(api, model)
     return str(api.post("/api/keys", json={"name": "another"}).json()["key"])
+
+
+def alert(api: httpx.Client, site: Site) -> str:
+    """The secret of a webhook that was told of something, and could not be reached."""
+    deployment = api.get("/api/deployments").json()["results"][0]["id"]
+    alerts = f"/api/deployments/{deployment}/alerts"
+    target = {
+        "kind": "webhook",
+        "url": f"{site.provider_url}/{HOOK_TOKEN}?token={HOOK_TOKEN}",
+        "events": ["execution.failed"],
+    }
+    answer = api.post(alerts, json=target)
+    assert answer.status_code == 201, answer.text
+    here = f"{alerts}/{answer.json()['id']}"
+    assert api.post(f"{here}/test").status_code == 202
+    while not api.get(f"{here}/deliveries").json()["results"][0]["log"]:
+        pass
+    return str(answer.json()["secret"])
 
 
 def execute(api: httpx.Client, model: str) -> None:
@@ -184,7 +211,14 @@ def test_no_secret_is_on_a_page(used: Used) -> None:
         index = pages.get("/admin/").text
         lists = sorted(set(re.findall(r'href="(/admin/[a-z_]+/[a-z_]+/)"', index)))
         shown = {
-            f"/admin/{name}/" for name in ("designs/provideraccount", "deployments/executionlog", "deployments/apikey")
+            f"/admin/{name}/"
+            for name in (
+                "designs/provideraccount",
+                "deployments/executionlog",
+                "deployments/apikey",
+                "deployments/alerttarget",
+                "deployments/alertdelivery",
+            )
         }
         assert shown <= set(lists)
         for path in ("/", "/executions", "/designs", *lists):

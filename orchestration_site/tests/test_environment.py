@@ -74,7 +74,7 @@ def test_every_variable_says_what_it_is_for_and_what_it_takes() -> None:
 
 
 def test_what_holds_a_password_counts_as_a_secret() -> None:
-    telling = re.compile(r"password|secret|_keys?$|database_url|broker_url|channel_url")
+    telling = re.compile(r"password|secret|token$|_keys?$|_headers$|(database|broker|channel|email)_url")
     assert {name for name in Environment.model_fields if telling.search(name)} == SECRET_FIELDS
 
 
@@ -98,6 +98,8 @@ def test_every_secret_may_stand_in_a_file(name: str, tmp_path: Path, monkeypatch
         "database_url": "postgres://a:b@c/d",
         "broker_url": "amqp://a:b@c/d",
         "channel_url": "redis://c:6379/0",
+        "email_url": "smtp://a:b@c",
+        "metrics_token": "a" * 20,
     }
     path = tmp_path / name
     path.write_text(value := values.get(name, "any text"))

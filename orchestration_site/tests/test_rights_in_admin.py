@@ -21,6 +21,8 @@ from access.models import AuditRecord, Team
 from access.principal import ALL, ALL_VERBS
 from access.rights import RIGHTS
 from deployments.models import (
+    AlertDelivery,
+    AlertTarget,
     ApiKey,
     Deployment,
     ExecutionEvent,
@@ -66,6 +68,8 @@ OWNED: dict[type[Model], tuple[str, str]] = {
     ExecutionEvent: ("execution", "event"),
     IdempotencyKey: ("execution", "idempotency"),
     ApiKey: ("key", "key"),
+    AlertTarget: ("alert", "alert"),
+    AlertDelivery: ("alert", "delivery"),
     AuditRecord: ("audit", "record"),
 }
 #: Each action of the admin: the model, what it is done with, and what it is in the table.

@@ -16,6 +16,7 @@ from deployments.executions.lifecycle.ending import (
 )
 from deployments.executions.lifecycle.fence import Ending, Fence, FenceLost
 from deployments.executions.lifecycle.running import (
+    Ended,
     advance,
     claim,
     count_ended,
@@ -31,6 +32,7 @@ from deployments.executions.lifecycle.running import (
 __all__ = [
     "MAX_LOSSES",
     "CancelOutcome",
+    "Ended",
     "Ending",
     "Fence",
     "FenceLost",

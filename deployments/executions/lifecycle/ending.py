@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from access.audit import record_action
-from deployments.executions.lifecycle.running import count_ended
+from deployments.executions.lifecycle.running import Ended, count_ended
 from deployments.live.announcements import announce, ask_workers_to_cancel
 from deployments.models import ExecutionEvent, ExecutionLog
 from deployments.telemetry import count_lost_lease
@@ -149,7 +149,8 @@ def _cancel_queued(rows: Iterable[ExecutionLog], by: str) -> int:
     cancelled = list(rows)
     for row in cancelled:
         _end(row, "cancelled", f"Cancelled by {by} before it started.", by=by)
-    count_ended((row.deployment_id, timezone.now()) for row in cancelled if row.deployment_id is not None)
+    now = timezone.now()
+    count_ended(Ended(row.id, row.deployment_id, now) for row in cancelled if row.deployment_id is not None)
     return len(cancelled)
 
 
@@ -163,7 +164,7 @@ def _time_out(row: ExecutionLog) -> None:
 
 def _count_one(row: ExecutionLog) -> None:
     if row.deployment_id is not None:
-        count_ended([(row.deployment_id, timezone.now())])
+        count_ended([Ended(row.id, row.deployment_id, timezone.now())])
 
 
 def _lock(rows: QuerySet[ExecutionLog], *, skip_locked: bool = False) -> ExecutionLog | None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, F, PositiveIntegerField, Value, When
 from django.db.models.functions import Coalesce, Now
 
+from deployments.alerts.outbox import write_alerts_of_ended
 from deployments.executions.lifecycle.fence import (
     Ending,
     Fence,
@@ -104,11 +106,24 @@ def record(events: Sequence[ExecutionEvent]) -> None:
     INSERT_EVENTS.insert(events)
 
 
-def count_ended(ended: Iterable[tuple[UUID, datetime]]) -> None:
-    """Count ended executions on their deployments: one update each, in order of id, after all execution rows."""
+class Ended(NamedTuple):
+    """An execution of a deployment that has just ended."""
+
+    execution_id: UUID
+    deployment_id: UUID
+    completed_at: datetime
+
+
+def count_ended(ended: Iterable[Ended]) -> None:
+    """Count ended executions on their deployments: one update each, in order of id, after all execution rows.
+
+    And write down whom their deployments alert of them: every way to end an execution comes by here.
+    """
+    each_ended = list(ended)
+    write_alerts_of_ended({one.execution_id: one.deployment_id for one in each_ended})
     by_deployment: dict[UUID, list[datetime]] = {}
-    for deployment_id, completed_at in ended:
-        by_deployment.setdefault(deployment_id, []).append(completed_at)
+    for one in each_ended:
+        by_deployment.setdefault(one.deployment_id, []).append(one.completed_at)
     COUNT_ENDED.run_each(
         {"id": deployment_id, "execution_count": len(times), "last_execution_at": max(times)}
         for deployment_id, times in sorted(by_deployment.items())

@@ -291,3 +291,48 @@ def test_a_days_budget_is_set_and_what_was_used_is_shown(
     dialog = open_dialog(visitor, deployed, "Configure")
     dialog.get_by_role("tab", name="Limits").click()
     expect(dialog.locator("[data-used-today]")).to_contain_text(f"{tokens:,} tokens")
+
+
+def test_an_alert_is_added_tested_and_sent_again_and_its_log_says_what_came_of_it(
+    visitor: Visitor, deployed: Deployed, page_api: SiteApi
+) -> None:
+    visitor.complaints.expected.append("422")
+    dialog = open_dialog(visitor, deployed, "Configure")
+    dialog.get_by_role("tab", name="Alerts").click()
+    url = dialog.get_by_label("URL")
+    url.fill("http://127.0.0.1/hook")
+    url.press("Enter")
+    expect(url).to_have_attribute("aria-invalid", "true")
+    expect(dialog.locator("#alert-url-error")).to_contain_text("https://")
+    url.fill("https://alerts.invalid/hook")
+    dialog.get_by_role("button", name="Add the alert").click()
+    expect(dialog.locator("[data-secret]")).to_contain_text("whsec_")
+    row = dialog.locator("[data-alert]")
+    expect(row).to_contain_text("https://alerts.invalid/hook")
+    expect(row).to_contain_text("execution.failed, schedule.paused, budget.exhausted")
+    row.get_by_role("button", name="Test").click()
+    row.get_by_role("button", name="Log").click()
+    log = dialog.locator("#alert-log")
+    expect(log).to_contain_text("alert.test")
+    (alert,) = page_api.http.get(f"/api/deployments/{deployed.id}/alerts").json()
+    deliveries = f"/api/deployments/{deployed.id}/alerts/{alert['id']}/deliveries"
+    while not page_api.http.get(deliveries).json()["results"][0]["log"]:
+        pass
+    log.get_by_role("button", name="Refresh").click()
+    expect(log).to_contain_text("'alerts.invalid' could not be resolved")
+    assert accessibility_problems(visitor.page) == []
+    log.get_by_role("button", name="Send again: alert.test").click()
+    expect(visitor.page.get_by_text("It is on its way again.")).to_be_visible()
+    row.get_by_role("button", name="Switch off").click()
+    expect(row.get_by_role("button", name="Switch on")).to_be_visible()
+    row.get_by_role("button", name="Remove").click()
+    row.get_by_role("button", name="Remove for good?").click()
+    expect(dialog).to_contain_text("Nobody is alerted yet.")
+    # It asks for the secret alone, and no more once that was copied.
+    visitor.page.keyboard.press("Escape")
+    asked = visitor.page.get_by_role("alertdialog", name="Close without the secret?")
+    asked.get_by_role("button", name="Go back to the secret").click()
+    dialog.get_by_role("button", name="Copy the secret").click()
+    expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+    visitor.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()

@@ -1,4 +1,4 @@
-/** A key for one endpoint: made over the API, and shown this once. */
+/** A key for one endpoint: made over the API, and shown this once. Other secrets are shown the same way. */
 
 import { api } from "../client";
 import { make } from "./make";
@@ -32,20 +32,25 @@ export function makeKey(
 
 /** Shows it below those that are shown there already. Its dialog asks before it closes, until the key was copied. */
 export function showKey(place: HTMLElement, made: NewKey, words: string): void {
-  const button = make("button", { type: "button", class: "button small" }, "Copy the key");
-  const shown = make("div", { class: "endpoint" }, make("code", {}, made.key));
-  shown.append(make("copy-button", { value: made.key }, button));
+  showOnce(place, made.key, words, "Copy the key", SHOWN_ONCE);
+}
+
+/** The same for any secret, with the words of its button and of what is asked. */
+export function showOnce(place: HTMLElement, secret: string, words: string, copy: string, question: Question): void {
+  const button = make("button", { type: "button", class: "button small" }, copy);
+  const shown = make("div", { class: "endpoint" }, make("code", {}, secret));
+  shown.append(make("copy-button", { value: secret }, button));
   const entry = make("div", { class: "stack", "data-made": true }, make("p", {}, words), shown);
   // Whatever was copied: the key alone, or the call that it stands in.
   const look = (event: Event) => {
-    if (!copiedText(event).includes(made.key)) return;
+    if (!copiedText(event).includes(secret)) return;
     entry.dataset.copied = "";
     button.textContent = "Copied";
   };
   const scope = place.closest("dialog") ?? place;
   scope.addEventListener("copied", look);
   scope.addEventListener("copy", look);
-  guardUnsaved(entry, () => entry.dataset.copied === undefined, SHOWN_ONCE);
+  guardUnsaved(entry, () => entry.dataset.copied === undefined, question);
   place.hidden = false;
   place.append(entry);
   entry.scrollIntoView({ block: "center" });

@@ -15,6 +15,7 @@ SHORT = {
     "SWEEP_SECONDS": 0.1,
     "REDISPATCH_SECONDS": 2,
     "DRAIN_SECONDS": 15,
+    "PRIVATE_HOSTS": "127.0.0.1",
 }
 
 

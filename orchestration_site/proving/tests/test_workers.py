@@ -1,7 +1,11 @@
 """Workers on PostgreSQL and Redis are killed, stopped and asked to stop: short forms of `prove`."""
 
+import httpx
+import psycopg
 import pytest
 
+from deployments.tests.receivers import run_receiver
+from deployments.tests.site_api import design_document
 from orchestration_site.proving.provider import ScriptedProvider
 from orchestration_site.proving.scenarios.call_hangs import CallHangs, DeadlinePasses
 from orchestration_site.proving.scenarios.drained import Drained
@@ -62,3 +66,32 @@ def test_one_that_outgrows_its_memory_starts_anew_and_fails_nothing(
     distributed: Stack, provider: ScriptedProvider
 ) -> None:
     expect_kept(Outgrown(executions=10, per_second=5, kills=1, workers=1), distributed, provider)
+
+
+def test_an_alert_outlives_the_workers_that_were_to_send_it(distributed: Stack) -> None:
+    """It was committed while there was none, its message is lost, and the first one is killed while it sends."""
+    key = {"Authorization": f"Bearer {distributed.make_key()}"}
+    with run_receiver() as receiver, httpx.Client(base_url=distributed.base_url, headers=key, timeout=30) as api:
+        design = api.post("/api/designs", json=design_document()).json()
+        made = api.post("/api/deployments", json={"design_id": design["id"], "endpoint_path": "alerting"}).json()
+        target = {"kind": "webhook", "url": receiver.url("/stall"), "events": ["execution.cancelled"]}
+        alerts = f"/api/deployments/{made['id']}/alerts"
+        alert = api.post(alerts, json=target).json()
+        called = api.post(made["endpoint_path"], json={"text": "Hello."}, headers={"Prefer": "respond-async"}).json()
+        assert api.post(f"/api/executions/{called['execution_id']}/cancel").status_code == 202
+        distributed.servers.broker.empty()
+        sending = distributed.add_worker()
+        first = receiver.wait()
+        sending.kill()
+        distributed.workers.clear()
+        receiver.next_statuses.append(200)
+        with psycopg.connect(distributed.env["DATABASE_URL"]) as database:  # its claim would be over in a minute
+            database.execute("UPDATE deployments_alertdelivery SET next_try_at = now()")
+        distributed.add_worker()
+        second = receiver.wait()
+        assert first.headers["webhook-id"] == second.headers["webhook-id"]
+        assert first.body == second.body
+        while (shown := api.get(f"{alerts}/{alert['id']}/deliveries").json()["results"])[0]["status"] != "delivered":
+            pass
+        assert [each["id"] for each in shown] == [first.headers["webhook-id"]]
+        distributed.end_workers()
