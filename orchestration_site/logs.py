@@ -4,6 +4,7 @@ Code logs with the standard library. What structlog's context variables hold (an
 trace) and the request's id stand on every line of that request or execution.
 """
 
+import json
 import logging
 import re
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ SECRET_TEXTS = (
     re.compile(r"(\w://[^\s/:@]+:)[^\s/@]+(?=@)"),  # the password within a URL
 )
 HIDDEN = "[hidden]"
+#: Those that JSON does not escape, and what some readers take for the end of a line.
+LATE_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029]")
 #: What has several lines.
 OF_LINES = frozenset({"exception", "stack"})
 LEVEL_OF_LOUD_LOGGERS = "WARNING"
@@ -109,7 +112,7 @@ def _renderers(terminal: bool, as_json: bool) -> list[Processor]:  # noqa: FBT00
         return [
             structlog.processors.ExceptionRenderer(_plain_text),
             hide_secrets,
-            structlog.processors.JSONRenderer(default=str, ensure_ascii=False),
+            structlog.processors.JSONRenderer(_write_json, default=str, ensure_ascii=False),
         ]
     if terminal:
         # Plain tracebacks: the pretty ones print local variables, which hold bodies and keys.
@@ -125,6 +128,11 @@ def _renderers(terminal: bool, as_json: bool) -> list[Processor]:  # noqa: FBT00
         hide_secrets,
         structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "logger", "event"]),
     ]
+
+
+def _write_json(event: EventDict, **options: Any) -> str:
+    """JSON that commands no terminal either: it leaves some controls as they are."""
+    return LATE_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(event, **options))
 
 
 def _plain_text(exc_info: Any) -> str:

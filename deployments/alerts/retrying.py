@@ -19,5 +19,5 @@ def next_pause(tries: int, *, retry_after: timedelta | None = None) -> timedelta
     """How long to wait after so many tries; None when they were enough. The receiver may ask for longer."""
     if tries > len(PAUSES):
         return None
-    pause = PAUSES[tries - 1] * (1 + random.uniform(0, JITTER))  # noqa: S311 - nothing is to be kept secret
+    pause = PAUSES[tries - 1] * (1 + random.uniform(0, JITTER))  # noqa: S311 - no secret  # nosec B311
     return pause if retry_after is None else max(pause, min(retry_after, LONGEST_RETRY_AFTER))

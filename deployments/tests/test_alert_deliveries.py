@@ -145,7 +145,7 @@ class TestOutbox:
         self, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
     ) -> None:
         told: list[str] = []
-        monkeypatch.setattr(publisher, "_hand_over", lambda task, arguments: told.append(task))
+        monkeypatch.setattr(publisher, "_hand_over", lambda task, arguments, on_behalf: told.append(task))
         deployment = make_deployment()
         with django_capture_on_commit_callbacks(execute=True):
             fail(deployment)

@@ -88,6 +88,7 @@ class TestDeploying:
             "status_reason",
             "schedule",
             "limits",
+            "retention",
             "last_execution_at",
             "execution_count",
             "created_at",

@@ -114,6 +114,7 @@ async def test_where_the_database_is_away_the_site_says_so_and_gives_the_rest(
     assert "could not be read" in caplog.text
 
 
+@pytest.mark.django_db
 def test_figures_are_read_no_oftener_than_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
 

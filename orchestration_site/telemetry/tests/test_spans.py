@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
-from structlog.contextvars import bound_contextvars, get_contextvars
+from structlog.contextvars import clear_contextvars, get_contextvars
 
 from deployments.telemetry import RunEnd
 from executor.events import Event
@@ -67,8 +67,8 @@ class Trace:
 
 @pytest.fixture
 def traced() -> Iterator[Trace]:
-    with bound_contextvars():
-        yield Trace()
+    yield Trace()
+    clear_contextvars()
 
 
 def seconds_of(span: ReadableSpan) -> tuple[float, float]:
