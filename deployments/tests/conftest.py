@@ -2,11 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import wait
+from threading import Barrier
 
 import pytest
 from django.conf import settings
 
 from access.models import Team
+from deployments.executions import database_threads
 from deployments.executions.worker import Worker
 from deployments.executions.writer import GroupCommitWriter
 from deployments.tests.site_api import EVERYTHING, Deployed, History, SiteApi
@@ -21,6 +24,14 @@ def worker() -> Iterator[Worker]:
     worker.start()
     yield worker
     worker.drain(0)
+    end_database_work()
+
+
+def end_database_work() -> None:
+    """What was broken off goes on in its thread to its end: the tables cannot be emptied before."""
+    threads = database_threads._threads
+    all_free = Barrier(threads._max_workers)
+    wait([threads.submit(all_free.wait, 30) for _ in range(threads._max_workers)])
 
 
 @pytest.fixture
