@@ -38,6 +38,8 @@ Action = Literal[
     "alert.secret_rotated",
     "alert.resent",
     "alert.switched_off",
+    "worker.drained",
+    "worker.resumed",
     "admin.added",
     "admin.changed",
     "admin.deleted",

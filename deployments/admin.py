@@ -10,7 +10,7 @@ from django.utils import timezone
 from access.admin_rights import OwnTeamsFilter
 from access.audited_admin import AuditedAdmin
 from access.read_only_admin import MadeElsewhereAdmin, ReadOnlyAdmin
-from deployments.admin_alerts import AlertDeliveryAdmin, AlertTargetAdmin
+from deployments import admin_alerts, admin_workers
 from deployments.admin_beat import take_over_beats_tables
 from deployments.admin_links import admin_link, list_link, pretty_json
 from deployments.admin_reruns import rerun_failed, rerun_from_start
@@ -30,13 +30,15 @@ from deployments.models import (
     ExecutionEvent,
     ExecutionLog,
     IdempotencyKey,
+    WorkerProcess,
 )
 from deployments.retention.policy import RETENTION_FIELDS
 from executor.json_schema import validate_instance
 
 take_over_beats_tables()
-admin.site.register(AlertTarget, AlertTargetAdmin)
-admin.site.register(AlertDelivery, AlertDeliveryAdmin)
+admin.site.register(AlertTarget, admin_alerts.AlertTargetAdmin)
+admin.site.register(AlertDelivery, admin_alerts.AlertDeliveryAdmin)
+admin.site.register(WorkerProcess, admin_workers.WorkerProcessAdmin)
 
 
 @admin.register(Deployment)

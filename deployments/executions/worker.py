@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from deployments.executions import lifecycle
 from deployments.executions.daily_use import settle_ended
 from deployments.executions.database_threads import in_database_thread
 from deployments.executions.dispatch import dispatch_due, publish_next_of
+from deployments.executions.presence import Presence
 from deployments.executions.publisher import publisher
 from deployments.executions.retention import forget_old
 from deployments.executions.retirement import resident_bytes, retirement
@@ -68,6 +69,9 @@ class Worker:
         #: Executions whose designs this worker's code cannot read, and how often it has tried.
         self._unreadable: OrderedDict[UUID, int] = OrderedDict()
         self._is_draining = False
+        self._rests = False
+        #: Who is told when it begins and ends to rest.
+        self.on_rest: list[Callable[[bool], None]] = []
         self._has_ended_one = False
         self._idle = asyncio.Event()
         # A worker that starts just as the database comes back takes itself for one that was never cut off, and reaps at
@@ -77,6 +81,7 @@ class Worker:
         self._seals_at = float("-inf")
         self._forgets_at = float("-inf")
         self._alerts = AlertSender()
+        self._presence = Presence(self.owner, count_running=lambda: len(self._runs), rest=self._rest)
         self._background: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -102,6 +107,17 @@ class Worker:
         """Claim nothing more, and give what runs back to the queue at once. Returns at once; `drain` waits for it."""
         self._loop.call_soon_threadsafe(self._give_back)
 
+    def _rest(self, rests: bool) -> None:  # noqa: FBT001 - it is the one thing that is said
+        """Take no executions, and end those that there are, until an operator resumes this worker."""
+        self._rests = rests
+        log.info("This worker is drained: it takes no executions." if rests else "This worker takes executions again.")
+        for tell in self.on_rest:
+            tell(rests)
+
+    @property
+    def _takes_none(self) -> bool:
+        return self._is_draining or self._rests
+
     def _give_back(self) -> None:
         self._is_draining = True
         for run in list(self._runs.values()):
@@ -109,10 +125,10 @@ class Worker:
 
     async def _run(self, execution_id: UUID, attempt: int) -> None:
         bind_contextvars(execution_id=str(execution_id))  # this is a task of its own: every line of it is logged so
-        if execution_id in self._runs or self._is_draining:
+        if execution_id in self._runs or self._takes_none:
             return
         loaded = await self._load(execution_id, attempt)
-        if loaded is None or execution_id in self._runs or self._is_draining:
+        if loaded is None or execution_id in self._runs or self._takes_none:
             return
         deployment_id = loaded.row.deployment_id
         bind_contextvars(
@@ -167,9 +183,10 @@ class Worker:
         for task in self._background:
             task.cancel()
         await self._alerts.close()
+        await self._presence.end()
 
     async def _watch(self) -> None:
-        watching = (self._listen(), self._beat(), self._sweep(), self._alerts.run(), _retain())
+        watching = (self._listen(), self._beat(), self._sweep(), self._presence.run(), self._alerts.run(), _retain())
         self._background = [asyncio.create_task(watch) for watch in watching]
 
     async def _listen(self) -> None:
@@ -222,7 +239,8 @@ class Worker:
         while True:
             await asyncio.sleep(settings.ENVIRONMENT.sweep_seconds)
             self._retire_when_outgrown()
-            capacity = settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
+            # Who rests publishes nothing: where all do, messages would pile up that nobody takes.
+            capacity = 0 if self._rests else settings.ENVIRONMENT.max_concurrent_executions - len(self._runs)
             await _attempt(self._reap(), "Lost executions could not be looked for")
             await _attempt(in_database_thread(settle_ended), "Daily budgets could not be settled")
             if not self._is_draining:

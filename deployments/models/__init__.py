@@ -6,6 +6,7 @@ from deployments.models.deployment import Deployment
 from deployments.models.execution import ExecutionEvent, ExecutionLog, IdempotencyKey
 from deployments.models.schedule import BeatLease, ScheduleConfig
 from deployments.models.use import DailyCharge, DailyUse, RateWindow, RetentionTally
+from deployments.models.worker import WorkerProcess
 
 __all__ = [
     "AlertDelivery",
@@ -22,4 +23,5 @@ __all__ = [
     "RateWindow",
     "RetentionTally",
     "ScheduleConfig",
+    "WorkerProcess",
 ]
