@@ -19,6 +19,7 @@ Action = Literal[
     "key.revoked",
     "design.created",
     "design.exported",
+    "design.replaced",
     "design.deleted",
     "version.made",
     "provider.added",

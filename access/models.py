@@ -109,7 +109,7 @@ class AuditRecord(AppendOnly):
     object_id = models.CharField(max_length=64, blank=True, default="")
     object_label = models.CharField(max_length=200, blank=True, default="")
     details = models.JSONField(default=dict, blank=True, encoder=DjangoJSONEncoder)
-    way = models.CharField(max_length=10, help_text="api, page, admin, socket or process.")
+    way = models.CharField(max_length=10, help_text="api, page, admin, socket, command or process.")
     address = models.GenericIPAddressField(null=True, blank=True)
     request_id = models.CharField(max_length=128, blank=True, default="")
 

@@ -1,6 +1,8 @@
 """Where what is done here comes from: an address, a way in, a request, a caller. For the audit alone."""
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,8 +11,8 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 
 from access.principal import Principal
 
-#: `process` is what no request asked for: a command, a worker, a beat.
-Way = Literal["api", "page", "admin", "socket", "process"]
+#: `command` is a management command that somebody typed; `process` is what nobody asked for just now: a worker, a beat.
+Way = Literal["api", "page", "admin", "socket", "command", "process"]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Origin:
 
 
 PROCESS = Origin("process")
+COMMAND = Origin("command")
 
 _origin: ContextVar[Origin] = ContextVar("origin", default=PROCESS)
 _caller: ContextVar[Principal | None] = ContextVar("caller", default=None)
@@ -31,6 +34,16 @@ _caller: ContextVar[Principal | None] = ContextVar("caller", default=None)
 def current_origin() -> Origin:
     """Where the request comes from that is being answered here; `PROCESS` outside of one."""
     return _origin.get()
+
+
+@contextmanager
+def acting_as_command() -> Iterator[None]:
+    """What is done meanwhile, a management command does for who typed it."""
+    token = _origin.set(COMMAND)
+    try:
+        yield
+    finally:
+        _origin.reset(token)
 
 
 def note_caller(principal: Principal) -> None:

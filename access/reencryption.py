@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.fernet import InvalidToken
 from django.apps import apps
@@ -24,8 +25,7 @@ def reencrypt_all() -> Reencryption:
     """Rewrite every encrypted column. It may be broken off and begun again, while the site runs: no text is changed."""
     done = Reencryption()
     for column in _encrypted_columns():
-        everything = column.model._base_manager  # noqa: SLF001 - Django's documented API
-        rows = everything.annotate(ciphertext=Cast(F(column.attname), TextField())).exclude(ciphertext="")
+        rows = _rows_with_text(column)
         for row_id, token in rows.values_list("pk", "ciphertext").iterator():
             try:
                 rotated = Value(rotate_token(token), output_field=TextField())
@@ -35,6 +35,25 @@ def reencrypt_all() -> Reencryption:
             # Only if nobody has written it meanwhile: what is new is encrypted with the newest key already.
             done.rewritten += rows.filter(pk=row_id, ciphertext=token).update(**{column.name: rotated})
     return done
+
+
+def count_encrypted() -> Reencryption:
+    """What `reencrypt_all` would do, without doing it: `rewritten` are those that a key opens."""
+    found = Reencryption()
+    for column in _encrypted_columns():
+        for row_id, token in _rows_with_text(column).values_list("pk", "ciphertext").iterator():
+            try:
+                rotate_token(token)
+            except InvalidToken:
+                found.unreadable.append(f"{column.model._meta.verbose_name} {row_id}")  # noqa: SLF001 - as below
+            else:
+                found.rewritten += 1
+    return found
+
+
+def _rows_with_text(column: "models.Field[str, str]") -> "models.QuerySet[Any]":
+    everything = column.model._base_manager  # noqa: SLF001 - Django's documented API
+    return everything.annotate(ciphertext=Cast(F(column.attname), TextField())).exclude(ciphertext="")
 
 
 def _encrypted_columns() -> "Iterator[models.Field[str, str]]":

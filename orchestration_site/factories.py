@@ -80,6 +80,12 @@ def channel_layers(url: str) -> dict[str, Any]:
     }
 
 
+def redis_servers(*urls: str) -> dict[str, str]:
+    """Those of the URLs that lead to a Redis, by what is shown of them: without user, password and options."""
+    parts = {url: urlsplit(url) for url in urls if url.startswith(("redis://", "rediss://"))}
+    return {f"{each.hostname}:{each.port or 6379}": url for url, each in parts.items()}
+
+
 def observers(*, metrics: bool, traces: bool) -> tuple[str, ...]:
     """Who is told what the site does."""
     telemetry = "orchestration_site.telemetry"

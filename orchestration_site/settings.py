@@ -94,6 +94,8 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CHANNEL_LAYERS = factories.channel_layers(ENVIRONMENT.channel_url)
+#: The servers whose clocks `manage.py doctor` compares with the database's.
+REDIS_SERVERS = factories.redis_servers(ENVIRONMENT.broker_url, ENVIRONMENT.channel_url)
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

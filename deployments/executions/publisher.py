@@ -24,11 +24,14 @@ SEND_ALERTS = "deployments.send_alerts"
 QUIET_SECONDS_AFTER_FAILURE = 5.0
 
 
+_Hint = tuple[str, list[Any], AbstractContextManager[None]]
+
+
 class Publisher:
     """One thread that publishes what is handed to it, in order."""
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[str, list[Any], AbstractContextManager[None]]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Hint | threading.Event] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._quiet_until = 0.0
@@ -41,6 +44,13 @@ class Publisher:
     def publish_alerts(self) -> None:
         """Hand over the hint that alerts are due, whichever these are, and return at once."""
         self._hand_over(SEND_ALERTS, [], nullcontext())
+
+    def wait_until_sent(self, seconds: float) -> bool:
+        """Wait for what was handed over so far, in a process that is about to end. False when that took too long."""
+        reached = threading.Event()
+        self._start()
+        self._queue.put(reached)
+        return reached.wait(seconds)
 
     def _hand_over(self, task: str, arguments: list[Any], on_behalf: AbstractContextManager[None]) -> None:
         self._start()
@@ -56,7 +66,11 @@ class Publisher:
 
     def _run(self) -> None:
         while True:
-            task, arguments, on_behalf = self._queue.get()
+            handed_over = self._queue.get()
+            if isinstance(handed_over, threading.Event):
+                handed_over.set()
+                continue
+            task, arguments, on_behalf = handed_over
             if time.monotonic() >= self._quiet_until:
                 self._send(task, arguments, on_behalf)
 
