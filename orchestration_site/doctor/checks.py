@@ -102,8 +102,8 @@ def check_workers() -> Finding:
     running = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING)
     if lost or running.filter(lease_expires_at__lte=Now() - timedelta(seconds=OVERDUE_SECONDS)).exists():
         mend = "Others take up what it ran. Read why it ended: its log, and the kernel's for a lack of memory."
-        return Finding("warning", f"{working} workers take executions; {lost} were lost in the last day.", mend)
-    return Finding("ok", f"{working} workers take executions.")
+        return Finding("warning", f"Workers that take executions: {working}. Lost in the last day: {lost}.", mend)
+    return Finding("ok", f"Workers that take executions: {working}.")
 
 
 def check_beat() -> Finding:
@@ -179,27 +179,30 @@ def check_encryption_keys() -> Finding:
 
 def check_secrets() -> Finding:
     """SECRET_KEY is long enough, and the same for every process."""
-    return _of_messages([*check_secret_key(None), *check_generated_secrets(None)], "SECRET_KEY is as it should be.")
+    messages = [*check_secret_key(None), *check_generated_secrets(None)]
+    return _of_messages(messages, "SECRET_KEY is as it should be.", _SET_KEY)
 
 
 def check_exposure() -> Finding:
     """Hosts, proxies and HTTPS are set as the address that the site listens on wants them."""
     hosts = ", ".join(settings.ALLOWED_HOSTS)
-    return _of_messages(startup_messages(settings.ENVIRONMENT.host), f"It answers to {hosts}.")
+    return _of_messages(startup_messages(settings.ENVIRONMENT.host), f"It answers to {hosts}.", _SEE_CONFIGURATION)
 
 
-def _of_messages(messages: Sequence[CheckMessage], fine: str) -> Finding:
-    """The most serious of Django's messages."""
+def _of_messages(messages: Sequence[CheckMessage], fine: str, mend: str) -> Finding:
+    """What Django's checks say; what to do about the most serious, or `mend` where it does not say."""
     if not messages:
         return Finding("ok", fine)
     worst = max(messages, key=lambda message: message.level)
     told = " ".join(message.msg for message in messages)
-    return Finding("fails" if worst.is_serious() else "warning", told, worst.hint or "")
+    return Finding("fails" if worst.is_serious() else "warning", told, worst.hint or mend)
 
 
 _START_DATABASE = "Start the database, or correct DATABASE_URL; without one it is SQLite in DATA_DIR."
 _START_BROKER = "Start the broker, or correct BROKER_URL. Meanwhile executions wait for the workers' sweep."
 _START_LAYER = "Start its Redis, or correct CHANNEL_URL. Meanwhile pages and callers learn of progress late."
+_SET_KEY = "Set SECRET_KEY to 50 random characters or more, the same for every process; all have to sign in again."
+_SEE_CONFIGURATION = "Correct HOST, ALLOWED_HOSTS, TRUSTED_PROXIES and HTTPS: docs/configuration.md says what each is."
 _READABLE = "Read the database's log."
 
 CHECKS: Final = (
@@ -212,6 +215,6 @@ CHECKS: Final = (
     Check("clocks", check_clocks, "Start what does not answer.", needs=("database", "migrations")),
     Check("disk", check_disk, "Let DATA_DIR name a folder that the user of this process may write in."),
     Check("encryption keys", check_encryption_keys, _READABLE, needs=("database", "migrations")),
-    Check("secrets", check_secrets, "Set SECRET_KEY."),
-    Check("hosts and proxies", check_exposure, "See docs/configuration.md."),
+    Check("secrets", check_secrets, _SET_KEY),
+    Check("hosts and proxies", check_exposure, _SEE_CONFIGURATION),
 )
