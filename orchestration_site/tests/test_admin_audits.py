@@ -57,6 +57,8 @@ ACTIONS = {
     "pause": "schedule.paused",
     "resume": "schedule.resumed",
     "cancel": "execution.cancelled",
+    "drain": "worker.drained",
+    "resume_workers": "worker.resumed",
     "enable_tasks": "admin.changed",
     "disable_tasks": "admin.changed",
     "toggle_tasks": "admin.changed",
