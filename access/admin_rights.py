@@ -16,6 +16,7 @@ from django.http import HttpRequest
 
 from access.audited_admin import AuditedAdmin
 from access.models import Team
+from access.origin import note_caller
 from access.principal import ALL, Principal, Verb
 from access.principal_of import principal_of
 from access.rights import RIGHTS
@@ -29,6 +30,7 @@ def principal_in_admin(request: HttpRequest) -> Principal:
     if found is None:
         # Nobody is signed in where the admin only draws its form for that.
         found = principal_of(request.user) if isinstance(request.user, User) else Principal({}, ALL, "")
+        note_caller(found)
         request.principal = found  # type: ignore[attr-defined] # ours
     return found
 

@@ -4,11 +4,14 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest
 
 from access.audit import Action, record_action
+from access.origin import note_caller
+from access.principal_of import principal_of
 
 
 class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
@@ -33,6 +36,8 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameter
         return super().log_deletions(request, queryset)
 
     def _record(self, action: Action, request: HttpRequest, obj: Model, message: Any) -> None:
+        if isinstance(request.user, User):
+            note_caller(principal_of(request.user))
         record_action(
             action,
             by=f"user:{request.user.get_username()}",

@@ -173,7 +173,7 @@ def _run_now(deployment: Deployment, *, by: str) -> str | None:
 
 @admin.register(ExecutionLog)
 class ExecutionAdmin(ReadOnlyAdmin):
-    """The audit trail: read only. A running execution can be cancelled, and one that ended can be run again."""
+    """What ran: read only. A running execution can be cancelled, and one that ended can be run again."""
 
     kind = "execution"
     action_rights = {"cancel": "cancel", "rerun_from_start": "rerun", "rerun_failed": "rerun"}

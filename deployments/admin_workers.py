@@ -25,7 +25,7 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
     list_display = ["owner", "state", "running_of", "lag", "memory", "release", "started_at", "seen_at"]
     list_filter = ["release"]
     search_fields = ["owner"]
-    actions = ["drain", "resume"]
+    actions = ["drain", "resume_workers"]
     ordering = ["-seen_at"]
     fields = [
         *("owner", "state", "running_of", "lag", "memory", "release", "started_at", "seen_at", "stopped_at"),
@@ -67,7 +67,7 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
         self._ask(request, workers, rest_worker, "asked to drain. They hear of it with their next heartbeat.")
 
     @admin.action(description="Resume: take executions again")
-    def resume(self, request: HttpRequest, workers: QuerySet[WorkerProcess]) -> None:
+    def resume_workers(self, request: HttpRequest, workers: QuerySet[WorkerProcess]) -> None:
         self._ask(request, workers, resume_worker, "asked to take executions again.")
 
     def _ask(self, request: HttpRequest, workers: QuerySet[WorkerProcess], ask: Callable[..., bool], said: str) -> None:

@@ -45,7 +45,8 @@ class LimitFields:
     def put_on(self, deployment: Deployment) -> None:
         """Set the columns; the caller saves `LIMIT_FIELDS`. Raises `InvalidLimits`."""
         _check_rate(self.rate_count, self.rate_seconds)
-        _check_payload(self.max_payload_bytes)
+        if self.max_payload_bytes != deployment.max_payload_bytes:  # it may be from when the site allowed more
+            _check_payload(self.max_payload_bytes)
         for name in LIMIT_FIELDS:
             setattr(deployment, name, getattr(self, name))
 

@@ -119,7 +119,8 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or {}
-        stored = ProviderAccount.objects.without_keys().filter(pk=self.instance.pk).first()
+        # Locked, since the admin's own reading was not: another change may have come in between.
+        stored = ProviderAccount.objects.without_keys().select_for_update().filter(pk=self.instance.pk).first()
         if stored is not None and not cleaned.get("new_api_key") and moves_key(stored, cleaned):
             raise forms.ValidationError("The account leads to another host now. Write its key again.")
         return cleaned

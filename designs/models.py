@@ -3,6 +3,7 @@
 from typing import Self
 
 import uuid_utils.compat
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import OuterRef, Q, Subquery
 
@@ -111,7 +112,9 @@ class ProviderAccount(TeamOwned):
     kind = models.CharField(max_length=20, choices=account_kinds)
     base_url = models.URLField(max_length=500, blank=True, default="")
     api_key = EncryptedTextField(blank=True, default="")
-    max_concurrent_calls = models.PositiveIntegerField(null=True, blank=True)
+    max_concurrent_calls = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
+    )
     prices = VerbatimJSONField(
         default=dict,
         blank=True,

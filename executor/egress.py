@@ -129,6 +129,13 @@ def foreign_origin(host: str | None) -> EgressRefused:
     return EgressRefused(f"A request to {host!r} was refused: the credentials belong to another host.")
 
 
+def refused_encoding(host: str | None, encoding: str) -> EgressRefused:
+    """The error for an answer that is larger than it looks."""
+    return EgressRefused(
+        f"{host!r} answered in the encoding {encoding[:40]!r}, which it was asked not to use. Have it answer plainly."
+    )
+
+
 def refused_redirect(host: str | None, status: int) -> EgressRefused:
     """The error for an answer that sends the request elsewhere."""
     return EgressRefused(

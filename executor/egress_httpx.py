@@ -21,10 +21,12 @@ from executor.egress import (
     EgressRefused,
     checked_addresses,
     foreign_origin,
+    refused_encoding,
     refused_redirect,
     refused_url,
 )
 
+PLAIN = "identity"
 MAX_CONNECTIONS = 1_000
 MAX_IDLE_CONNECTIONS = 200
 # Callers set their own deadlines; this only bounds a connection that everyone has forgotten.
@@ -139,10 +141,15 @@ class CheckedTransport(httpx2.AsyncHTTPTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if self._origin is not None and _origin(request.url) != self._origin:
             raise foreign_origin(request.url.host)
+        # What counts a body counts what comes over the wire, and a megabyte of gzip may be a gigabyte of text.
+        request.headers["Accept-Encoding"] = PLAIN
         response = await super().handle_async_request(request)
         if 300 <= response.status_code < 400:
             await response.aclose()
             raise refused_redirect(request.url.host, response.status_code)
+        if (encoding := response.headers.get("content-encoding", PLAIN).lower()) != PLAIN:
+            await response.aclose()
+            raise refused_encoding(request.url.host, encoding)
         if (watching := _watching.get()) is not None and isinstance(response.stream, httpx2.AsyncByteStream):
             by_lines = response.headers.get("content-type", "").startswith("text/event-stream")
             response.stream = _WatchedBody(response.stream, watching.watch, by_lines=by_lines)

@@ -126,7 +126,8 @@ class Environment(BaseSettings):
     google_base_url: WebUrl = Field(default="", description="Another server for the account google.")
     private_hosts: CommaList = Field(
         default=[],
-        description="Host names or addresses in private networks that provider base URLs and webhooks may name.",
+        description="Host names or addresses in private networks that provider base URLs and webhooks may name, on any"
+        " port.",
     )
     max_concurrent_executions: int = Field(
         default=100, ge=1, le=1000, description="Executions that one worker process runs at once."

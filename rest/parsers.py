@@ -146,11 +146,17 @@ def _check_number(value: float, place: Any) -> None:
 
 
 def _check_string(value: str, place: Any, what: str = "The string") -> None:
-    where = f"{what} {_shown(value)} at {_pointer(place) or 'the top'}"
+    # Where it is, is told of what is refused alone: for each string it would cost the length of its whole path.
     if "\x00" in value:
+        where = _where(what, value, place)
         _refuse(f"{where} contains NUL (\\u0000). Leave it out.", place, code="nul")
     if not value.isascii() and _LONE_SURROGATE.search(value):
+        where = _where(what, value, place)
         _refuse(f"{where} contains half of a surrogate pair. Send whole characters.", place, code="surrogate")
+
+
+def _where(what: str, value: str, place: Any) -> str:
+    return f"{what} {_shown(value)} at {_pointer(place) or 'the top'}"
 
 
 def _refuse_depth(text: str) -> NoReturn:

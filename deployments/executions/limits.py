@@ -54,8 +54,9 @@ class ExecutionLimits:
             max_calls=int(str(data["max_calls"])),
             max_tokens=int(str(data["max_tokens"])),
             max_cost_usd=None if cost is None else Decimal(str(cost)),
-            # What was accepted before there was this limit keeps the site's.
-            max_payload_bytes=_payload_bytes(cast(int | None, data.get("max_payload_bytes"))),
+            # What was accepted before there was this limit keeps the site's; what has one keeps it, whatever the site
+            # has come to allow since.
+            max_payload_bytes=cast(int | None, data.get("max_payload_bytes")) or _payload_bytes(None),
             daily=tuple(cast(list[BudgetKind], data.get("daily") or [])),
         )
 

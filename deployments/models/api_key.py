@@ -1,13 +1,26 @@
 """Keys that call the API: shown once, stored as a prefix and a hash."""
 
+import unicodedata
 from datetime import datetime
 
 import uuid_utils.compat
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from access.models import TeamOwned, TeamQuerySet
 from deployments.models.deployment import Deployment
+
+#: Unicode's categories of control characters, and of what ends a line or a paragraph.
+_OF_CONTROLS = frozenset({"Cc", "Zl", "Zp"})
+AT_LEAST_ONE = [MinValueValidator(1)]
+
+
+def require_one_line(name: str) -> None:
+    """It is shown in logs and as `triggered_by`: a line break in it would forge a line there."""
+    if any(unicodedata.category(character) in _OF_CONTROLS for character in name):
+        raise ValidationError("A name has no control characters or line breaks.", code="bad_character")
 
 
 class ApiKeyQuerySet(TeamQuerySet):
@@ -15,23 +28,27 @@ class ApiKeyQuerySet(TeamQuerySet):
 
 
 class ApiKey(TeamOwned):
-    """A key of 256 bits with its scopes. An empty `deployments` means every one of the team's."""
+    """A key of 256 bits with its scopes. It opens `all_deployments` of its team, or those of `deployments` alone."""
 
     id = models.UUIDField(primary_key=True, default=uuid_utils.compat.uuid7, editable=False)
-    name = models.CharField(max_length=100)
+    name = models.CharField(max_length=100, validators=[require_one_line])
     prefix = models.CharField(max_length=16, unique=True)
     key_hash = models.CharField(max_length=64, help_text="SHA-256 of the whole key, in hexadecimal.")
     scopes = models.JSONField(default=list, help_text="Any of execute, read, manage.")
     all_deployments = models.BooleanField(default=True)
     deployments = models.ManyToManyField(Deployment, blank=True, related_name="api_keys")
     # Limits: null means none.
-    rate_count = models.PositiveIntegerField(null=True, blank=True, help_text="Calls in so many seconds.")
-    rate_seconds = models.PositiveIntegerField(null=True, blank=True)
-    max_concurrent = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Executions at once, waiting ones too."
+    rate_count = models.PositiveIntegerField(
+        validators=AT_LEAST_ONE, null=True, blank=True, help_text="Calls in so many seconds."
     )
-    daily_max_executions = models.PositiveIntegerField(null=True, blank=True, help_text="A day is one of UTC.")
-    daily_max_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    rate_seconds = models.PositiveIntegerField(validators=AT_LEAST_ONE, null=True, blank=True)
+    max_concurrent = models.PositiveIntegerField(
+        validators=AT_LEAST_ONE, null=True, blank=True, help_text="Executions at once, waiting ones too."
+    )
+    daily_max_executions = models.PositiveIntegerField(
+        validators=AT_LEAST_ONE, null=True, blank=True, help_text="A day is one of UTC."
+    )
+    daily_max_tokens = models.PositiveBigIntegerField(validators=AT_LEAST_ONE, null=True, blank=True)
     daily_max_cost_usd = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     created_by = models.CharField(max_length=200, blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -42,11 +42,13 @@ def test_a_ceiling_that_was_lowered_since_holds_for_what_is_accepted_from_now_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     deployment = make_deployment(max_payload_bytes=5_000_000)
-    assert ExecutionLimits.of(deployment).max_payload_bytes == 5_000_000
+    accepted = ExecutionLimits.of(deployment).as_json()
+    assert accepted["max_payload_bytes"] == 5_000_000
     lowered = settings.ENVIRONMENT.model_copy(update={"execution_payload_ceiling_bytes": 2_000_000})
     monkeypatch.setattr(settings, "ENVIRONMENT", lowered)
     assert ExecutionLimits.of(deployment).max_payload_bytes == 2_000_000
     assert ExecutionLimits.of(None).max_payload_bytes == 2_000_000
+    assert ExecutionLimits.from_json(accepted).max_payload_bytes == 5_000_000, "it runs under what it was accepted with"
 
 
 def test_what_was_accepted_before_there_was_the_limit_runs_under_the_sites() -> None:

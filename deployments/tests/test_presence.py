@@ -196,7 +196,7 @@ class TestPage:
         assert "1 asked to drain" in said
         assert "1 left alone: no process is there any more." in said
         assert dict(known_workers())[worker] == "draining"
-        assert "1 asked to take executions again" in self.act(admin_client, "resume", worker)
+        assert "1 asked to take executions again" in self.act(admin_client, "resume_workers", worker)
         assert AuditRecord.objects.filter(actor="user:admin", object_type="worker").count() == 2
 
     def test_others_of_the_staff_do_not(self, client: Client) -> None:

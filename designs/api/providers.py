@@ -39,7 +39,15 @@ class ProviderAccountViewSet(ResourceViewSet[ProviderAccount], ModelViewSet[Prov
 
     def get_queryset(self) -> QuerySet[ProviderAccount]:
         accounts: QuerySet[ProviderAccount] = rows_of(self, ProviderAccount.objects.without_keys())
-        return accounts.select_related("team")
+        accounts = accounts.select_related("team")
+        return accounts.select_for_update(of=("self",)) if self.action in ("update", "partial_update") else accounts
+
+    def update(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """With the row locked from its reading on: of two changes at once the second would write the address that it
+        has read beside the key that the first one has written, and the key would go to another host.
+        """
+        with transaction.atomic():
+            return super().update(request, *args, **kwargs)
 
     def perform_create(self, serializer: BaseSerializer[ProviderAccount]) -> None:
         named = serializer.validated_data.pop("team", None)

@@ -1,5 +1,7 @@
 """Provider accounts: keys go in and never come out, and lead nowhere but where they were given for."""
 
+import threading
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client, override_settings
 from pydantic import SecretStr
 from rest_framework.test import APIClient
@@ -289,6 +291,7 @@ def test_the_admin_writes_a_key_and_never_shows_it(browser: Client) -> None:
         {"name": "offline"},
         {"prices": '{"m": {"input": "x", "output": "1"}}'},
         {"prices": "[1]"},
+        {"max_concurrent_calls": "0"},
     ],
 )
 def test_the_admin_refuses_what_the_api_refuses(browser: Client, change: dict[str, str]) -> None:
@@ -299,3 +302,38 @@ def test_the_admin_refuses_what_the_api_refuses(browser: Client, change: dict[st
     assert b"errorlist" in refused.content
     stored = ProviderAccount.objects.get()
     assert (stored.name, stored.base_url, stored.prices) == ("acme", "", {})
+
+
+@pytest.mark.distributed
+@pytest.mark.django_db(transaction=True)
+def test_of_two_changes_at_once_none_sends_a_key_where_it_was_not_given_for(client: APIClient) -> None:
+    """The second one has read the address of before, and would write it beside the key of the first one."""
+    path = add(client, base_url="https://old.example.com/v1")["Location"]
+    answers: list[Any] = []
+
+    def change_something_else() -> None:
+        answers.append(client.patch(path, {"max_concurrent_calls": 5}, format="json"))
+        connection.close()
+
+    other = threading.Thread(target=change_something_else)
+    with transaction.atomic():
+        account = ProviderAccount.objects.select_for_update().get()
+        account.base_url, account.api_key = "https://new.example.com/v1", "sk-of-the-new-host-0123"
+        account.save()
+        other.start()
+        wait_until_somebody_waits()
+    other.join(20)
+    assert answers[0].status_code == 200
+    account.refresh_from_db()
+    assert (account.base_url, account.max_concurrent_calls) == ("https://new.example.com/v1", 5)
+    assert account.api_key == "sk-of-the-new-host-0123"
+
+
+def wait_until_somebody_waits() -> None:
+    """For a row that this connection holds."""
+    deadline = time.monotonic() + 20
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with connection.cursor() as cursor:
+        while cursor.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)

@@ -1,6 +1,7 @@
 """Servers that never stop sending: cut off at what the execution may hold, whatever they send and however."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ class Flood:
     head: bytes
     more: bytes
     is_stream: bool = True
+    encoding: str = ""
 
 
 def event(data: object, name: str = "") -> bytes:
@@ -83,15 +85,19 @@ class Server:
         self.sent = 0
         self.left = asyncio.Event()
         self.requests = 0
+        self.heads: list[bytes] = []
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             self.requests += 1
+            self.heads.append(head)
             length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             await reader.readexactly(length)
             kind = b"text/event-stream" if self.flood.is_stream else b"application/json"
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"\r\ntransfer-encoding: chunked\r\n\r\n")
+            packed = f"content-encoding: {self.flood.encoding}\r\n".encode() if self.flood.encoding else b""
+            kind += b"\r\n" + packed
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: " + kind + b"transfer-encoding: chunked\r\n\r\n")
             await self._send(writer, self.flood.head)
             while self.sent < self.ENOUGH:
                 await self._send(writer, self.flood.more)
@@ -147,3 +153,17 @@ async def test_a_server_that_never_stops_sending_is_cut_off_at_the_bound(kind: s
     assert sum(seen) <= BOUND
     types: list[EventType] = [entry.event.type for entry in journal.events]
     assert types[-2:] == ["block.failed", "execution.failed"]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+async def test_an_answer_that_comes_packed_is_refused_unread(kind: str) -> None:
+    """What is counted comes over the wire: a megabyte of it would be a gigabyte here."""
+    flood = Flood(b"", gzip.compress(b" " * 1_000_000), is_stream=False, encoding="gzip")
+    agent = make_agent("Ann", model=f"local:{MODELS[kind]}", settings={"tries": 1})
+    async with flooding(kind, flood) as (server, registry):
+        result = await run_design(make_design([make_block("a", agents=[agent])]), {}, models=registry)
+        async with asyncio.timeout(10):
+            await server.left.wait()
+    assert result.failure is not None
+    assert "gzip" in result.failure.message or "compressed" in result.failure.message
+    assert b"accept-encoding: identity" in server.heads[0].lower()

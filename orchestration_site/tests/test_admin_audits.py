@@ -15,6 +15,7 @@ from django.urls import reverse
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 from django_celery_results.models import GroupResult, TaskResult
 
+from access import origin
 from access.audited_admin import AuditedAdmin
 from access.models import AuditRecord, Team
 from deployments.keys import make_key
@@ -57,6 +58,8 @@ ACTIONS = {
     "pause": "schedule.paused",
     "resume": "schedule.resumed",
     "cancel": "execution.cancelled",
+    "drain": "worker.drained",
+    "resume_workers": "worker.resumed",
     "enable_tasks": "admin.changed",
     "disable_tasks": "admin.changed",
     "toggle_tasks": "admin.changed",
@@ -113,10 +116,12 @@ def test_what_is_changed_and_deleted_in_the_admin_is_recorded(model: type[Model]
         sent = posted(page.context["adminform"].form)
         for formset in page.context["inline_admin_formsets"]:
             sent |= posted(formset.formset.management_form)
+        origin._caller.set(None)  # as each request of the site begins
         answer: Any = admin_client.post(address_of(model, "change", row.pk), sent)
         assert answer.status_code == 302, answer.context["errors"]
         assert (last_record().action, last_record().actor) == ("admin.changed", "user:admin")
         assert last_record().object_id == str(row.pk)
+        assert last_record().user_id == User.objects.get(username="admin").pk, "a name may be another's by tomorrow"
     if shown.has_delete_permission(superuser(), row):
         assert admin_client.post(address_of(model, "delete", row.pk), {"post": "yes"}).status_code == 302
         assert not model._default_manager.filter(pk=row.pk).exists()

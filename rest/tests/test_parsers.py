@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIRequestFactory
 
+from rest import parsers
 from rest.parsers import MAX_DEPTH, StrictJSONParser, read_json
 from rest.problems import ApiProblem
 
@@ -172,3 +173,13 @@ def test_a_blank_body_is_an_object_only_where_the_view_says_so() -> None:
     with pytest.raises(ApiProblem) as caught:
         parse(b"  ", "application/json")
     assert caught.value.status_code == 400
+
+
+def test_where_a_string_is_costs_nothing_before_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below a long key, or a hundred levels deep, it would cost each string the length of its path."""
+    asked: list[object] = []
+    monkeypatch.setattr(parsers, "_pointer", asked.append)
+    text = json.dumps({"k" * 1_000: [{"name": "\u00e9 and more"} for _ in range(100)]})
+    assert "\\u" in text
+    parsers.read_json(text.encode())
+    assert asked == []

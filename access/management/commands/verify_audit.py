@@ -26,6 +26,11 @@ class Command(BaseCommand):
         if found.problems:
             raise CommandError(f"The audit is not as it was written: {len(found.problems)} problems.")
         self.stdout.write(_told(found))
+        if expect is None and found.segments:
+            self.stdout.write(
+                "Whether whole days were cut off at its end cannot be seen from it alone: give an earlier digest with"
+                " --expect."
+            )
 
 
 def _told(found: Verification) -> str:

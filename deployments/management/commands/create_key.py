@@ -2,6 +2,7 @@
 
 from typing import Any, Final, cast
 
+from django.core.exceptions import ValidationError as InvalidName
 from django.core.management.base import CommandError, CommandParser
 from rest_framework.exceptions import ValidationError
 
@@ -12,6 +13,7 @@ from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
 from deployments.limits import InvalidLimits, KeyLimits
 from deployments.management.key_commands import KeyCommand, name_of_database
 from deployments.models import Deployment
+from deployments.models.api_key import require_one_line
 
 #: Of each limit of a key, what its option says.
 LIMIT_OPTIONS: Final = {
@@ -55,6 +57,10 @@ class Command(KeyCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= len(options["name"]) <= 100:
             raise CommandError("NAME has 1 to 100 characters.")
+        try:
+            require_one_line(options["name"])
+        except InvalidName as refused:
+            raise CommandError(refused.message) from None
         paths: list[str] | None = options["paths"]
         deployments = None if paths is None else [_find_deployment(path) for path in paths]
         _, plaintext = make_key(
