@@ -1,7 +1,6 @@
 """The commands that do what the API does: by the same functions, in a team, in the audit, with errors in a sentence."""
 
 import json
-import shlex
 import threading
 import time
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from deployments.tests.builders import make_deployment, make_queued, make_schedu
 from designs.drafts import create_design
 from designs.models import OrchestrationDesign
 from executor.json_types import JsonObject
-from orchestration_site.environment import BASE_DIR
-from orchestration_site.first_visit import deploy_samples
 
 
 def run(*words: str) -> tuple[str, str]:
@@ -372,24 +369,3 @@ class TestExportAndImport:
         make_design("One")
         assert "cannot be written" in refused("export", "--output", str(tmp_path / "no" / "such" / "folder"))
         assert audited("design.exported") == []
-
-
-def examples() -> list[str]:
-    text = (BASE_DIR / "docs/commands.md").read_text()
-    return [line.strip() for line in text.splitlines() if line.startswith("    .venv/bin/python manage.py ")]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_examples_of_the_document_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    deploy_samples(Team.default())
-    execution = make_queued()
-    commands = [shlex.split(line.replace("$EXECUTION", str(execution.id)))[2:] for line in examples()]
-    ours = {"deploy", "execute", "cancel", "pause", "resume", "export", "import"}
-    assert {words[0] for words in commands} == ours | {"doctor"}
-    for words in commands:
-        if words[0] in ours:  # doctor's are run where there is an installation: test_doctor.py
-            run(*words)
-    execution.refresh_from_db()
-    assert execution.status == "cancelled"
-    assert len(json.loads((tmp_path / "two.json").read_text())["designs"]) == 2

@@ -159,6 +159,7 @@ class TestSettings:
         assert_told("disk", "fails", "DATA_DIR")
 
     def test_a_weak_secret_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        change_environment(monkeypatch, database_url="")
         assert_told("secrets", "ok")
         monkeypatch.setattr(settings, "SECRET_KEY", "short")
         assert_told("secrets", "warning", "SECRET_KEY")
