@@ -25,7 +25,7 @@ def test_the_examples_of_the_document_run_as_they_stand(tmp_path: Path, monkeypa
     deploy_samples(Team.default())
     execution = make_queued()
     commands = [shlex.split(line.replace("$EXECUTION", str(execution.id)))[2:] for line in examples()]
-    ours = {"deploy", "execute", "cancel", "pause", "resume", "export", "import"}
+    ours = {"deploy", "execute", "cancel", "pause", "resume", "export", "import", "workers"}
     assert {words[0] for words in commands} == ours | {"doctor"}
     for words in commands:
         if words[0] in ours:  # doctor's are run where there is an installation: test_doctor.py
