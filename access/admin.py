@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db.models import PROTECT, Count, ManyToOneRel, QuerySet
 from django.http import HttpRequest
 
@@ -22,6 +22,7 @@ admin.site.unregister(User)
 class TeamAdmin(AuditedAdmin, GroupAdmin):
     """Teams, with their members counted and the rights that they give."""
 
+    told_fields = ["name", "permissions"]
     list_display = ["name", "members", "rights"]
     search_fields = ["name", "user__username"]
     ordering = ["name"]
@@ -35,6 +36,14 @@ class TeamAdmin(AuditedAdmin, GroupAdmin):
         kept = [sentence for team in objs if (sentence := _why_kept(team)) is not None]
         return ([], {}, set(), kept) if kept else super().get_deleted_objects(objs, request)
 
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        """The five rights, of all permissions that Django has: no other counts for anything."""
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "permissions":
+            field.queryset = _rights_of_ours()
+            field.help_text = "What each member may do with what is the team's."
+        return field
+
     @admin.display(ordering="member_count")
     def members(self, team: Team) -> int:
         return int(team.member_count)  # type: ignore[attr-defined] # annotated above
@@ -43,6 +52,13 @@ class TeamAdmin(AuditedAdmin, GroupAdmin):
     def rights(self, team: Team) -> str:
         ours = {codename for codename, _ in Team._meta.permissions}  # noqa: SLF001 - Django's documented API
         return ", ".join(sorted(given.codename for given in team.permissions.all() if given.codename in ours)) or "none"
+
+
+def _rights_of_ours() -> QuerySet[Permission]:
+    codenames = [codename for codename, _ in Team._meta.permissions]  # noqa: SLF001 - Django's documented API
+    return Permission.objects.filter(content_type__app_label="access", codename__in=codenames).select_related(
+        "content_type"
+    )
 
 
 def _why_kept(team: Group) -> str | None:
@@ -65,6 +81,7 @@ def _why_kept(team: Group) -> str | None:
 class TeamUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
     """Users, with their teams."""
 
+    told_fields = ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]
     list_display = ["username", "email", "teams", "is_active", "is_staff", "is_superuser", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser", "groups"]
 
@@ -73,7 +90,19 @@ class TeamUserAdmin(AuditedAdmin, UserAdmin):  # type: ignore[type-arg] # the st
 
     @admin.display
     def teams(self, user: User) -> str:
+        if user.is_superuser:
+            return "all (superuser)"
         return ", ".join(sorted(group.name for group in user.groups.all())) or "none: sees nothing"
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        """With what holds here: Django's own words tell of rights that count everywhere."""
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups":
+            field.label, field.help_text = "Teams", "A team's rights are over its own things alone."
+        elif db_field.name == "user_permissions":
+            field.queryset = _rights_of_ours()
+            field.help_text = "They count in every team of this user, and in those that they join later."
+        return field
 
 
 @admin.register(AuditRecord)

@@ -1,12 +1,13 @@
 """What is changed in the admin, in the audit as well as in Django's own log."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Manager, Model
 from django.http import HttpRequest
 
 from access.audit import Action, record_action
@@ -16,6 +17,9 @@ from access.principal_of import principal_of
 
 class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
     """Objects that are added, changed and deleted here. Fields are named, values are not: some are secret."""
+
+    #: Fields of which the record says what they are from then on: who was given which right, for one.
+    told_fields: ClassVar[Sequence[str]] = ()
 
     @transaction.atomic
     def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -45,5 +49,14 @@ class AuditedAdmin(ModelAdmin):  # type: ignore[type-arg] # the stubs' parameter
             # By the name that it has everywhere else, where it has one: so that its records are found together.
             on=(getattr(self, "kind", obj._meta.model_name or ""), obj.pk),  # noqa: SLF001 - Django's documented API
             label=str(obj),
-            details={"changes": message} if message else {},
+            details={"changes": message, **self._told(obj)} if message else {},
         )
+
+    def _told(self, obj: Model) -> dict[str, Any]:
+        """As it is now; what it was before, the record before this one says."""
+        return {"now": {name: _value_of(obj, name) for name in self.told_fields}} if self.told_fields else {}
+
+
+def _value_of(obj: Model, name: str) -> Any:
+    value = getattr(obj, name)
+    return sorted(map(str, value.all())) if isinstance(value, Manager) else value

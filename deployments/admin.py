@@ -320,12 +320,10 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(AuditedAdmin, MadeElsewhereAdmin):
-    """API keys, without the keys. They are made through the API or by create_key, which show them once.
-
-    To rotate one, use the same: whoever does it is shown the new secret.
-    """
+    """API keys, without the keys. They are made and rotated by the API or a command, which show each secret once."""
 
     kind = "key"
+    told_fields = ["name", "expires_at", *KEY_LIMIT_FIELDS]
     action_rights = {"revoke": "destroy"}
     list_display = [
         "name",

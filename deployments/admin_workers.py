@@ -12,7 +12,7 @@ from django.utils.html import format_html_join
 from access.admin_rights import SuperusersAlone
 from access.read_only_admin import ReadOnly
 from deployments.admin_links import admin_link
-from deployments.executions.presence import rest_worker, resume_worker
+from deployments.executions.presence import known_workers, rest_worker, resume_worker
 from deployments.models import ExecutionLog, WorkerProcess
 
 #: Of a worker that runs more, the oldest are shown.
@@ -62,7 +62,7 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
             "", "<div>{} {}</div>", ((admin_link(each), each.deployment or "draft") for each in shown)
         )
 
-    @admin.action(description="Drain: take no more executions, end those that run")
+    @admin.action(description="Drain: take no more executions, finish those that run")
     def drain(self, request: HttpRequest, workers: QuerySet[WorkerProcess]) -> None:
         self._ask(request, workers, rest_worker, "asked to drain. They hear of it with their next heartbeat.")
 
@@ -77,3 +77,6 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
             self.message_user(request, f"{gone} left alone: no process is there any more.", messages.ERROR)
         asked = sum(ask(worker=worker, by=by) for worker in there)
         self.message_user(request, f"{asked} {said}", messages.SUCCESS if asked else messages.WARNING)
+        if not any(state == "working" for _, state in known_workers()):
+            sentence = "No worker takes executions now: what is called or comes due waits until one is resumed."
+            self.message_user(request, sentence, messages.WARNING)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -85,13 +85,18 @@ class ProviderAccountForm(forms.ModelForm):  # type: ignore[type-arg] # the stub
         max_length=2_000,
         strip=True,
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password"}),
-        help_text="Written and never shown again. Left empty, the stored key stays.",
+        help_text="Written and never shown again. Left empty, the key that is stored stays, if there is one.",
     )
 
     class Meta:
         model = ProviderAccount
         field_classes = {"base_url": AccountUrlField}
         fields = ["team", "name", "kind", "base_url", "new_api_key", "max_concurrent_calls", "prices"]
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and self.errors and self.data.get(self.add_prefix("new_api_key")):
+            self.add_error("new_api_key", "Type the key again: it is not kept while something else is corrected.")
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"])
@@ -147,6 +152,11 @@ class ProviderAccountAdmin(AuditedAdmin, TeamRowsAdmin):
         rows: Any = super().get_queryset(request)
         accounts: QuerySet[ProviderAccount] = rows.without_keys()
         return accounts
+
+    def save_model(self, request: HttpRequest, obj: ProviderAccount, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        super().save_model(request, obj, form, change)
+        if not change and not obj.api_key:
+            self.message_user(request, f"{obj.name} has no key: its requests carry none.", messages.WARNING)
 
     @admin.display(description="key", boolean=True)
     def key_is_stored(self, account: ProviderAccount) -> bool:

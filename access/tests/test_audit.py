@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -159,17 +159,50 @@ def test_what_is_changed_in_the_admin_is_recorded_by_its_fields_without_their_va
         ("admin.deleted", "user:admin", "bob"),
     ]
     assert "uncommon" not in str([each.details for each in records])
-    assert records[1].details == {"changes": [{"changed": {"fields": ["Name"]}}]}
+    assert records[1].details["changes"] == [{"changed": {"fields": ["Name"]}}]
+
+
+def test_who_was_given_which_right_is_recorded(admin_client: Client) -> None:
+    bob, team = User.objects.create_user("bob"), Team.default()
+    execute = Permission.objects.get(codename="execute_deployments")
+    admin_client.post(f"/admin/access/team/{team.pk}/change/", {"name": "default", "permissions": [execute.pk]})
+    assert AuditRecord.objects.latest("id").details["now"] == {"name": "default", "permissions": [str(execute)]}
+    sent = {
+        "username": "bob",
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [team.pk],
+        "user_permissions": [execute.pk],
+    }
+    admin_client.post(
+        f"/admin/auth/user/{bob.pk}/change/", {**sent, "date_joined_0": "2026-01-01", "date_joined_1": "0:0"}
+    )
+    now = AuditRecord.objects.latest("id").details["now"]
+    assert (now["is_staff"], now["is_superuser"], now["groups"]) == (True, False, ["default"])
+    assert now["user_permissions"] == [str(execute)]
+
+
+def test_the_admin_offers_the_rights_that_count_and_no_other(admin_client: Client) -> None:
+    bob = User.objects.create_user("bob")
+    for page, field in (("access/team/add/", "permissions"), (f"auth/user/{bob.pk}/change/", "user_permissions")):
+        form: Any = admin_client.get(f"/admin/{page}").context["adminform"].form
+        assert {each.codename for each in form.fields[field].queryset} == {name for name, _ in Team._meta.permissions}
+    assert form.fields["groups"].label == "Teams"
+
+
+def test_before_the_first_day_is_over_it_says_that_nothing_is_known() -> None:
+    add(timezone.now())
+    assert "No day is sealed yet" in verify()
 
 
 def test_an_untouched_chain_is_verified_and_names_the_digest_to_keep() -> None:
     sealed_days()
     add(MONDAY + 11 * DAY)
     told = verify()
-    assert "6 records of 3 days are sealed, 1 records wait" in told
+    assert "6 records of 3 days. Of the 1 records since then nothing can be said" in told
     digest = AuditSegment.objects.get(day=(MONDAY + 2 * DAY).date()).digest
     assert digest in told
-    assert "as it was written" in verify("--expect", digest)
+    assert "as they were written" in verify("--expect", digest)
 
 
 def test_a_day_is_sealed_once_and_only_when_it_is_long_over() -> None:

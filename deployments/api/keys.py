@@ -69,6 +69,11 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
         body = KeyRequest(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data
+        asking = calling_key(caller_of(request))
+        if asking is not None and asking.limits != KeyLimits():
+            raise PermissionDenied(
+                "Your key has limits, so it cannot make keys that would not share them. Use one without, or sign in."
+            )
         scopes: list[Scope] = given.get("scopes", list(DEFAULT_SCOPES))
         if caller_of(request).deployment_ids is not ALL and given["deployments"] is None:
             raise PermissionDenied("Your key is for some deployments only. Name some of them under deployments.")
@@ -78,9 +83,6 @@ class KeyViewSet(AwaitMixin, mixins.ListModelMixin, mixins.RetrieveModelMixin, R
             raise PermissionDenied("A key cannot be given rights that you lack in its team. Choose fewer scopes.")
         if given["expires_at"] is not None and given["expires_at"] <= timezone.now():
             raise invalid([FieldError("/expires_at", "in_the_past", "expires_at is in the past.")])
-        asking = calling_key(caller_of(request))
-        if asking is not None and asking.limits != KeyLimits():
-            raise PermissionDenied("Your key has limits, so it cannot make keys that would not share them.")
         if (end := _outlived_end(caller_of(request), given["expires_at"])) is not None:
             sentence = f"Your key is valid until {end}. Name an expires_at up to then."
             raise invalid([FieldError("/expires_at", "outlives_your_key", sentence)])

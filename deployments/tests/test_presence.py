@@ -196,6 +196,7 @@ class TestPage:
         assert "1 asked to drain" in said
         assert "1 left alone: no process is there any more." in said
         assert dict(known_workers())[worker] == "draining"
+        assert "No worker takes executions now" in said
         assert "1 asked to take executions again" in self.act(admin_client, "resume_workers", worker)
         assert AuditRecord.objects.filter(actor="user:admin", object_type="worker").count() == 2
 

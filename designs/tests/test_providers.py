@@ -304,6 +304,13 @@ def test_the_admin_refuses_what_the_api_refuses(browser: Client, change: dict[st
     assert (stored.name, stored.base_url, stored.prices) == ("acme", "", {})
 
 
+def test_the_admin_says_that_a_key_has_to_be_typed_again_and_when_there_is_none(browser: Client) -> None:
+    wrong = browser.post("/admin/designs/provideraccount/add/", form(new_api_key=SECRET, base_url="http://10.0.0.5"))
+    assert b"Type the key again" in wrong.content
+    stored = browser.post("/admin/designs/provideraccount/add/", form(), follow=True)
+    assert b"has no key" in stored.content
+
+
 @pytest.mark.distributed
 @pytest.mark.django_db(transaction=True)
 def test_of_two_changes_at_once_none_sends_a_key_where_it_was_not_given_for(client: APIClient) -> None:

@@ -154,7 +154,8 @@ def test_a_keys_name_expiry_and_limits_are_edited_and_stand_among_its_records(ad
         ("key.made", key.team_id),
         ("admin.changed", key.team_id),
     ]
-    assert records[1].details == {"changes": [{"changed": {"fields": ["Name", "Expires at", "Max concurrent"]}}]}
+    assert records[1].details["changes"] == [{"changed": {"fields": ["Name", "Expires at", "Max concurrent"]}}]
+    assert (records[1].details["now"]["name"], records[1].details["now"]["max_concurrent"]) == ("CRM", 3)
 
 
 def test_a_key_that_is_revoked_while_it_is_edited_stays_revoked(admin_client: Client, rf: RequestFactory) -> None:

@@ -34,10 +34,10 @@ class Command(BaseCommand):
 
 
 def _told(found: Verification) -> str:
-    sentence = (
-        f"The audit is as it was written: {found.records} records of {found.segments} days are sealed,"
-        f" {found.unsealed} records wait for the end of their day."
-    )
     if not found.segments:
-        return sentence
+        return f"No day is sealed yet: of the {found.unsealed} records that there are nothing can be said."
+    sentence = (
+        f"The sealed days are as they were written: {found.records} records of {found.segments} days. Of the"
+        f" {found.unsealed} records since then nothing can be said before their day is over."
+    )
     return f"{sentence}\nKeep this digest where nobody with access to the database can change it: {found.last_digest}"

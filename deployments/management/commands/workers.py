@@ -15,7 +15,7 @@ OPERATOR = "workers"
 
 
 class Command(BaseCommand):
-    """A drained worker takes no executions and ends those that it has; it stays alive, and can be resumed."""
+    """A drained worker takes no executions and finishes those that it has; it stays alive, and can be resumed."""
 
     help = "List the workers of the last day, or have some take no executions for a while."
 
