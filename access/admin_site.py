@@ -32,7 +32,7 @@ class SlowAdminSite(AdminSite):
             try:
                 return view(request, *args, **kwargs)
             except (DataError, OverflowError, ValueError, ValidationError) as error:
-                if request.method != "GET":
+                if request.method not in ("GET", "HEAD"):
                     raise
                 log.warning("%s asks for what cannot be: %s", request.path, error, exc_info=error)
                 raise BadRequest("The address names a value that nothing here can have.") from error

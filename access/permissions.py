@@ -39,6 +39,8 @@ class HasVerb(BasePermission):
     a 404 and not a 403: the view's `get_object` decides, or its `require_visible` if it has one.
     """
 
+    message: str | None = None
+
     def has_permission(self, request: Request, view: Any) -> bool:
         principal = request.auth
         if not isinstance(principal, Principal):
@@ -47,13 +49,24 @@ class HasVerb(BasePermission):
         verbs = _required_verbs(request, view)
         if verbs is None or principal.may(*verbs):
             return True
+        self.message = _lacking(verbs)
         _raise_if_invisible(view)
         return False
 
     def has_object_permission(self, request: Request, view: Any, obj: Any) -> bool:
         verbs = _required_verbs(request, view)
         # What has no team of its own was found through what has one; the browsable API asks of that, too.
-        return verbs is None or not hasattr(obj, "team_id") or caller_of(request).may_in(obj.team_id, *verbs)
+        if verbs is None or not hasattr(obj, "team_id") or caller_of(request).may_in(obj.team_id, *verbs):
+            return True
+        self.message = _lacking(verbs)
+        return False
+
+
+def _lacking(verbs: Verbs) -> str:
+    named = " or ".join(verb.replace("_", " ") for verb in verbs)
+    return (
+        f"This needs the right to {named}, which your key or account lacks. Ask an administrator of your team for it."
+    )
 
 
 def _required_verbs(request: Request, view: Any) -> Verbs | None:

@@ -27,6 +27,7 @@ def test_a_filter_that_nothing_can_pass_is_no_error_of_ours(admin_client: Client
 
 def test_a_year_of_eleven_digits_and_an_id_that_is_none_are_refused(admin_client: Client) -> None:
     assert admin_client.get(f"{EXECUTIONS}?created_at__year=99999999999").status_code == 400
+    assert admin_client.head(f"{EXECUTIONS}?created_at__year=99999999999").status_code == 400
     kind = ContentType.objects.get_for_model(Deployment)
     assert admin_client.get(f"/admin/r/{kind.pk}/notauuid/").status_code == 400
 

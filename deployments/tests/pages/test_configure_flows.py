@@ -235,7 +235,7 @@ def test_a_key_is_rotated_and_the_earlier_secret_goes_on_or_ends(
     dialog = open_dialog(visitor, deployed, "Configure")
     dialog.get_by_role("tab", name="Keys").click()
     row = dialog.get_by_role("row").filter(has_text="Turning")
-    expect(row).to_contain_text("The secret before opens until")
+    expect(row).to_contain_text("Its earlier secret ends")
     visitor.complaints.expected.append("409")
     row.get_by_role("button", name="Rotate").click()
     visitor.page.get_by_role("button", name="Rotate, keep it for a day").click()
