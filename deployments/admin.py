@@ -326,16 +326,8 @@ class ApiKeyAdmin(AuditedAdmin, MadeElsewhereAdmin):
     told_fields = ["name", "expires_at", *KEY_LIMIT_FIELDS]
     action_rights = {"revoke": "destroy"}
     list_display = [
-        "name",
-        "prefix",
-        "team",
-        "scopes_text",
-        "for_deployments",
-        "created_by",
-        "created_at",
-        "expires_at",
-        "last_used_at",
-        "state",
+        *("name", "prefix", "team", "scopes_text", "for_deployments"),
+        *("created_by", "created_at", "expires_at", "last_used_at", "state"),
     ]
     list_filter = [
         ("team", OwnTeamsFilter),
@@ -364,6 +356,10 @@ class ApiKeyAdmin(AuditedAdmin, MadeElsewhereAdmin):
     ]
     readonly_fields = ["prefix", "team", "scopes_text", "for_deployments", "created_by", "created_at"]
     readonly_fields += ["revoked_at", "last_used_at", "rotated_at", "previous_until", "previous_used_at"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """A key is revoked: its row says whose the executions are, and holds the limits of those that run."""
+        return False
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """What was edited alone: a key that is revoked or rotated at the same moment stays so."""

@@ -225,6 +225,9 @@ def test_keys_are_revoked(admin: Client) -> None:
     make_rows(0)
     run_action(admin, ApiKey, "revoke")
     assert ApiKey.objects.get().revoked_at is not None
+    run_action(admin, ApiKey, "delete_selected")
+    assert admin.post(url_of(ApiKey, "delete", ApiKey.objects.get().pk), {"post": "yes"}).status_code == 403
+    assert ApiKey.objects.exists(), "its row says whose the executions are"
 
 
 def test_the_limits_of_a_key_are_changed_and_half_a_rate_is_refused(admin: Client) -> None:

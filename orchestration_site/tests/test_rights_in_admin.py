@@ -83,7 +83,6 @@ ACTIONS = {
     ("rerun_from_start", ExecutionLog): ("ended", "rerun"),
     ("rerun_failed", ExecutionLog): ("ended", "rerun"),
     ("revoke", ApiKey): ("key", "destroy"),
-    ("delete_selected", ApiKey): ("key", "destroy"),
     ("delete_selected", ProviderAccount): ("provider", "destroy"),
 }
 
