@@ -1,6 +1,7 @@
 """The page of the workers: who is alive, what each runs, how late it is; each can be drained and resumed."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.contrib import admin, messages
 from django.contrib.admin import ModelAdmin
@@ -8,6 +9,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.html import format_html_join
+from django.utils.timesince import timesince
 
 from access.admin_rights import SuperusersAlone
 from access.read_only_admin import ReadOnly
@@ -22,8 +24,7 @@ SHOWN_EXECUTIONS = 100
 class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore[type-arg] # the stubs' parameters cannot be given at run time
     """Processes that run executions, of the last day."""
 
-    list_display = ["owner", "state", "running_of", "lag", "memory", "release", "started_at", "seen_at"]
-    list_filter = ["release"]
+    list_display = ["owner", "state", "seen", "running_of", "lag", "memory", "release", "started_at"]
     search_fields = ["owner"]
     actions = ["drain", "resume_workers"]
     ordering = ["-seen_at"]
@@ -40,6 +41,14 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
     @admin.display(description="state", ordering="stopped_at")
     def state(self, worker: WorkerProcess) -> str:
         return worker.state_at(worker.now)  # type: ignore[attr-defined] # of the queryset
+
+    @admin.display(description="last seen", ordering="seen_at")
+    def seen(self, worker: WorkerProcess) -> str:
+        return f"{timesince(worker.seen_at, worker.now)} ago" if self._is_long_ago(worker) else "just now"  # type: ignore[attr-defined] # of the queryset
+
+    @staticmethod
+    def _is_long_ago(worker: WorkerProcess) -> bool:
+        return bool(worker.now - worker.seen_at >= timedelta(minutes=1))  # type: ignore[attr-defined] # of the queryset
 
     @admin.display(description="runs", ordering="running")
     def running_of(self, worker: WorkerProcess) -> str:

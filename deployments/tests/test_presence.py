@@ -190,6 +190,7 @@ class TestPage:
         )
         listed = admin_client.get(self.ADDRESS).content.decode()
         assert "2 of 100" in listed
+        assert "just now" in listed
         assert "3 ms" in listed
         assert str(execution.id) in admin_client.get(f"{self.ADDRESS}{worker.id}/change/").content.decode()
         said = self.act(admin_client, "drain", worker, gone)
