@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import wait
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from rest.async_view import VIEW_THREADS, AwaitMixin, with_tail
+from rest.async_view import _POOL, VIEW_THREADS, AwaitMixin, with_tail
 from rest.problems import ApiProblem
 from rest.request_id import _current, current_request_id
 
@@ -28,6 +29,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def no_connection_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with PostgreSQL, where the pool keeps them."""
     monkeypatch.setitem(connections["default"].settings_dict, "CONN_MAX_AGE", 0)
+    # Nor one of an earlier test's, which was opened to be kept.
+    all_here = threading.Barrier(VIEW_THREADS)
+
+    def close_here() -> None:
+        all_here.wait(20)
+        connections.close_all()
+
+    wait([_POOL.submit(close_here) for _ in range(VIEW_THREADS)])
 
 
 class Door:
