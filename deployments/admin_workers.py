@@ -14,7 +14,7 @@ from django.utils.timesince import timesince
 from access.admin_rights import SuperusersAlone
 from access.read_only_admin import ReadOnly
 from deployments.admin_links import admin_link
-from deployments.executions.presence import known_workers, rest_worker, resume_worker
+from deployments.executions.presence import is_anybody_working, rest_worker, resume_worker
 from deployments.models import ExecutionLog, WorkerProcess
 
 #: Of a worker that runs more, the oldest are shown.
@@ -86,6 +86,6 @@ class WorkerProcessAdmin(SuperusersAlone, ReadOnly, ModelAdmin):  # type: ignore
             self.message_user(request, f"{gone} left alone: no process is there any more.", messages.ERROR)
         asked = sum(ask(worker=worker, by=by) for worker in there)
         self.message_user(request, f"{asked} {said}", messages.SUCCESS if asked else messages.WARNING)
-        if not any(state == "working" for _, state in known_workers()):
+        if not is_anybody_working():
             sentence = "No worker takes executions now: what is called or comes due waits until one is resumed."
             self.message_user(request, sentence, messages.WARNING)

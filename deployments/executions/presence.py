@@ -118,6 +118,11 @@ def known_workers() -> list[tuple[WorkerProcess, WorkerState]]:
     return [(worker, worker.state_at(worker.now)) for worker in rows]
 
 
+def is_anybody_working() -> bool:
+    """Whether some worker takes executions."""
+    return any(state == "working" for _, state in known_workers())
+
+
 def rest_worker(*, worker: WorkerProcess, by: str) -> bool:
     """Ask the worker to take no executions and to end those that it has. False where that was asked already.
 
@@ -129,9 +134,8 @@ def rest_worker(*, worker: WorkerProcess, by: str) -> bool:
 
 def resume_worker(*, worker: WorkerProcess, by: str) -> bool:
     """Let the worker take executions again. False where it was not asked to rest."""
-    return _ask(
-        worker, by, "worker.resumed", {"drain_requested_at": None, "drain_requested_by": ""}, asked_already=True
-    )
+    asked: dict[str, object] = {"drain_requested_at": None, "drain_requested_by": ""}
+    return _ask(worker, by, "worker.resumed", asked, asked_already=True)
 
 
 def _ask(worker: WorkerProcess, by: str, action: Action, changes: dict[str, object], *, asked_already: bool) -> bool:

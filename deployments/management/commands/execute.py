@@ -7,7 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.executions.admission import LimitReached
-from deployments.executions.presence import known_workers
+from deployments.executions.presence import is_anybody_working
 from deployments.executions.publisher import publisher
 from deployments.executions.start import start_execution
 from deployments.input_schemas import input_schema_of
@@ -94,7 +94,7 @@ class Command(ActingCommand):
             raise CommandError(f"{reached} Try again in {reached.retry_after} s.") from None
 
     def _warn_without_workers(self) -> None:
-        if not any(state == "working" for _, state in known_workers()):
+        if not is_anybody_working():
             self.stderr.write("No worker is there: it waits for one. What to do, says: manage.py doctor")
 
     def _tell(self, execution: ExecutionLog, *, as_json: bool) -> None:
