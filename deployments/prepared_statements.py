@@ -13,6 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression
 from django.db.models.sql import InsertQuery, UpdateQuery
 
+from deployments.prepared_sql import PreparedSql
+
 RowT = TypeVar("RowT", bound=models.Model)
 Values = Mapping[str, Any]
 
@@ -47,7 +49,7 @@ class Prepared:
     """SQL and its parameters, some of which are slots."""
 
     def __init__(self, sql: str, parameters: Sequence[Any]) -> None:
-        self.sql = sql
+        self.sql = PreparedSql(sql)
         #: Each parameter, as its name and what its field makes of a value, or as it is.
         self._parameters = [
             (each.name, each.output_field.get_db_prep_save, None) if isinstance(each, Slot) else ("", None, each)

@@ -43,7 +43,7 @@ def database(url: str, *, data_dir: Path, pool: int, prepares: bool) -> dict[str
     settings["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     ours = POSTGRES_OPTIONS | {
         "pool": {"min_size": 1, "max_size": pool, "timeout": 10},
-        # The server then plans once a connection what it is asked again and again.
+        # Of what is marked for it, see `PreparedSql`: the server then plans it once a connection.
         "prepare_threshold": 3 if prepares else None,
     }
     settings["OPTIONS"] = ours | settings.get("OPTIONS", {})

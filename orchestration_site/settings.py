@@ -11,7 +11,7 @@ from orchestration_site.secret_files import read_or_create_encryption_key, read_
 ENVIRONMENT = read_environment()
 DATA_DIR = ENVIRONMENT.data_dir
 #: As in pyproject.toml, which an image does not hold.
-RELEASE = "0.1.0"
+RELEASE = "0.2.0"
 
 DEBUG = ENVIRONMENT.debug
 with stop_unless_written(DATA_DIR):

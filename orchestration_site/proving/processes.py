@@ -22,6 +22,23 @@ WORKER_IS_READY = re.compile("The worker is ready")
 SITE_IS_RUNNING = re.compile(r"The site is running:\s+(http://\S+?)/\s")
 
 
+@dataclass(frozen=True)
+class Installation:
+    """The system's files, and the programs of its virtual environment."""
+
+    files: Path
+    programs: Path
+
+    @property
+    def manage(self) -> tuple[str, ...]:
+        """What a management command begins with."""
+        return (str(self.programs / "python"), str(self.files / "manage.py"))
+
+
+#: The one that this code is of.
+HERE = Installation(BASE_DIR, BIN)
+
+
 class ProcessFailed(Exception):
     """A process of the system did not do what it should; the message ends with what it logged."""
 
@@ -37,20 +54,24 @@ class Process:
     running: subprocess.Popen[bytes]
     #: How long the log was when this life began.
     began_at: int = field(default=0)
+    #: The folder that it is started in.
+    cwd: Path = BASE_DIR
 
     @classmethod
-    def start(cls, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path) -> "Process":
+    def start(
+        cls, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path, *, cwd: Path = BASE_DIR
+    ) -> "Process":
         log = folder / f"{name}.log"
         with log.open("ab") as output:
             began_at = output.tell()
             running = subprocess.Popen(  # noqa: S603 - our own words
-                command, env=dict(env), cwd=BASE_DIR, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
-        return cls(name, command, env, log, running, began_at)
+        return cls(name, command, env, log, running, began_at, cwd)
 
     def restart(self) -> None:
         """Start it again, as it was."""
-        again = self.start(self.name, self.command, self.env, self.log.parent)
+        again = self.start(self.name, self.command, self.env, self.log.parent, cwd=self.cwd)
         self.running, self.began_at = again.running, again.began_at
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -105,20 +126,20 @@ def private_environment(folder: Path, /, **variables: object) -> dict[str, str]:
     )
 
 
-def commands_of_roles(port: int) -> dict[str, list[str]]:
-    """What `make web`, `make worker` and `make beat` run."""
-    celery = [str(BIN / "celery"), "-A", "orchestration_site"]
+def commands_of_roles(port: int, of: Installation = HERE) -> dict[str, list[str]]:
+    """What `make web`, `make worker` and `make beat` run, in the folder of the installation's files."""
+    celery = [str(of.programs / "celery"), "-A", "orchestration_site"]
     return {
-        "web": [*MANAGE, "web", "--host", "127.0.0.1", "--port", str(port)],
+        "web": [*of.manage, "web", "--host", "127.0.0.1", "--port", str(port)],
         "worker": [*celery, "worker", "-P", "threads", "--without-gossip", "--without-mingle"],
         "beat": [*celery, "beat"],
     }
 
 
-def run_manage(env: Mapping[str, str], *words: str) -> str:
+def run_manage(env: Mapping[str, str], *words: str, of: Installation = HERE) -> str:
     """Standard output of `manage.py <words>` in that environment. Raises `ProcessFailed`."""
     done = subprocess.run(  # noqa: S603 - our own words
-        [*MANAGE, *words], env=dict(env), cwd=BASE_DIR, capture_output=True, text=True, check=False
+        [*of.manage, *words], env=dict(env), cwd=of.files, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ProcessFailed(f"manage.py {' '.join(words)} ended with {done.returncode}.\n{done.stderr}")

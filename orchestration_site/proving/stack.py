@@ -9,15 +9,17 @@ import secrets
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from orchestration_site.proving.processes import (
+    HERE,
     MANAGE,
     SITE_IS_RUNNING,
     WORKER_IS_READY,
+    Installation,
     Process,
     commands_of_roles,
     private_environment,
@@ -54,9 +56,11 @@ class Servers:
 class Stack(ABC):
     """A running system. Workers and beats are started singly; each kill, stop or restart is done to their `Process`."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers | None) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers | None, of: Installation = HERE) -> None:
         self.folder = folder
         self.env = env
+        #: What is started from now on is started from there.
+        self.installation = of
         self.workers: list[Process] = []
         self.beats: list[Process] = []
         self._servers = servers
@@ -93,15 +97,18 @@ class Stack(ABC):
         self._started += 1
         name = f"worker-{self._started}"
         own = {"OPENAI_API_KEY": name} | {key.upper(): str(value) for key, value in variables.items()}
-        worker = Process.start(name, self.worker_command, {**self.env, **own}, self.folder)
+        worker = self._start(name, self.worker_command, {**self.env, **own})
         self.workers.append(worker)
         return worker
 
     def add_beat(self) -> Process:
         """One beat more; what comes due before it has started, it fires late."""
-        beat = Process.start(f"beat-{len(self.beats) + 1}", self.beat_command, self.env, self.folder)
+        beat = self._start(f"beat-{len(self.beats) + 1}", self.beat_command, self.env)
         self.beats.append(beat)
         return beat
+
+    def _start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> Process:
+        return Process.start(name, command, env, self.folder, cwd=self.installation.files)
 
     def end_workers(self) -> None:
         """Kill every worker and beat that is left; what they ran is up to the next ones."""
@@ -112,7 +119,8 @@ class Stack(ABC):
 
     def make_key(self) -> str:
         """A new API key that may do everything."""
-        return run_manage(self.env, "create_key", "proving", *(f"--scope={scope}" for scope in SCOPES)).strip()
+        words = ("create_key", "proving", *(f"--scope={scope}" for scope in SCOPES))
+        return run_manage(self.env, *words, of=self.installation).strip()
 
     @property
     def target(self) -> str:
@@ -123,7 +131,7 @@ class Stack(ABC):
 
     def open(self) -> None:
         """Make its tables, and start what is no worker. Raises `ProcessFailed`."""
-        run_manage(self.env, "setup")
+        run_manage(self.env, "setup", of=self.installation)
 
     def keep_logs(self) -> Path:
         """Copy the logs of its processes to a folder that stays; that folder."""
@@ -164,11 +172,10 @@ class EmbeddedStack(Stack):
 class DistributedStack(Stack):
     """Web, workers and beats as processes. There is a beat where schedules are proved: nothing else rests on one."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers) -> None:
-        super().__init__(folder, env, servers)
-        port = free_port()
-        self._base_url = f"http://127.0.0.1:{port}"
-        self._commands = commands_of_roles(port)
+    def __init__(self, folder: Path, env: Mapping[str, str], servers: Servers, of: Installation = HERE) -> None:
+        super().__init__(folder, env, servers, of)
+        self._port = free_port()
+        self._base_url = f"http://127.0.0.1:{self._port}"
         self._web: Process | None = None
 
     @property
@@ -186,9 +193,19 @@ class DistributedStack(Stack):
     def wait_for(self, worker: Process) -> None:
         worker.wait_for_line(WORKER_IS_READY)
 
+    @property
+    def _commands(self) -> dict[str, list[str]]:
+        return commands_of_roles(self._port, self.installation)
+
     def open(self) -> None:
         super().open()
-        self._web = Process.start("web", self._commands["web"], self.env, self.folder)
+        self.start_web()
+
+    def start_web(self) -> None:
+        """A web process in place of the one that there was. Raises `ProcessFailed`."""
+        if self._web is not None:
+            self._web.stop()
+        self._web = self._start("web", self._commands["web"], self.env)
         wait_until_ready(self.base_url, self._web)
 
     def stop(self) -> None:
@@ -217,12 +234,14 @@ def run_servers(target: str, *, durable: bool = True) -> Iterator[Servers | None
 
 
 @contextlib.contextmanager
-def run_stack(servers: Servers | None, provider_url: str, **variables: object) -> Iterator[Stack]:
+def run_stack(
+    servers: Servers | None, provider_url: str, *, of: Installation = HERE, **variables: object
+) -> Iterator[Stack]:
     """A new system on these servers, on an empty database, without workers; embedded when there are no servers."""
     with tempfile.TemporaryDirectory(prefix="orchestration-proving-") as name:
         folder = Path(name)
         common = {"OPENAI_BASE_URL": provider_url, "OPENAI_API_KEY": "web", **variables}
-        stack = _embedded(folder, common) if servers is None else _distributed(folder, servers, common)
+        stack = _embedded(folder, common) if servers is None else _distributed(folder, servers, common, of)
         try:
             stack.open()
             yield stack
@@ -234,7 +253,7 @@ def _embedded(folder: Path, variables: Mapping[str, object]) -> Stack:
     return EmbeddedStack(folder, private_environment(folder, PORT=free_port(), **variables))
 
 
-def _distributed(folder: Path, servers: Servers, variables: Mapping[str, object]) -> Stack:
+def _distributed(folder: Path, servers: Servers, variables: Mapping[str, object], of: Installation) -> Stack:
     env = private_environment(
         folder,
         DATABASE_URL=servers.postgres.create_database(f"proving_{secrets.token_hex(4)}"),
@@ -242,4 +261,4 @@ def _distributed(folder: Path, servers: Servers, variables: Mapping[str, object]
         CHANNEL_URL=f"{servers.redis.url}/0",
         **variables,
     )
-    return DistributedStack(folder, env, servers)
+    return DistributedStack(folder, env, servers, of)

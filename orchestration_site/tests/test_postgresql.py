@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from django.db import connections
 from psycopg_pool import PoolTimeout
 
+from deployments.prepared_sql import PreparedSql
 from orchestration_site.postgresql.pool import PromptPool
 from orchestration_site.proving.servers import PostgresServer, run_server
 
@@ -98,3 +100,15 @@ def query_until_it_works(pool: PromptPool) -> int:
         except PoolTimeout:
             assert time.monotonic() < end
             time.sleep(0.05)
+
+
+@pytest.mark.django_db
+def test_what_is_marked_is_prepared_and_nothing_else_however_often_it_comes() -> None:
+    """One plan for all values would not know which of them are rare."""
+    with connections["default"].cursor() as cursor:
+        for _ in range(12):
+            cursor.execute(PreparedSql("SELECT %s::int + 1"), [1])
+            cursor.execute("SELECT %s::int + 2", [1])
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        prepared = {statement for (statement,) in cursor.fetchall()}
+    assert prepared & {"SELECT $1::int + 1", "SELECT $1::int + 2"} == {"SELECT $1::int + 1"}
