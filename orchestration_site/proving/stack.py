@@ -235,7 +235,7 @@ def run_servers(target: str, *, durable: bool = True) -> Iterator[Servers | None
 
 @contextlib.contextmanager
 def run_stack(
-    servers: Servers | None, provider_url: str, *, of: Installation = HERE, **variables: object
+    servers: Servers | None, provider_url: str, of: Installation = HERE, /, **variables: object
 ) -> Iterator[Stack]:
     """A new system on these servers, on an empty database, without workers; embedded when there are no servers."""
     with tempfile.TemporaryDirectory(prefix="orchestration-proving-") as name:
