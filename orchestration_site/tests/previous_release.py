@@ -8,9 +8,15 @@ from pathlib import Path
 from orchestration_site.environment import BASE_DIR
 from orchestration_site.proving.servers import ServerMissing
 
-#: Of 0.1.0. Set both anew with each release.
+# To be set anew with each release.
 PREVIOUS_RELEASE = "0.1.0"
 PREVIOUS_COMMIT = "8a926695dc239858df7536ac598677486912f022"
+#: The last of its migrations.
+LAST_MIGRATIONS = {
+    "access": "0005_audit_way_of_commands",
+    "deployments": "0014_what_keys_hold",
+    "designs": "0003_bounded_calls",
+}
 
 
 class PreviousReleaseMissing(ServerMissing):

@@ -92,7 +92,9 @@ class Upgraded(Scenario):
                 *promises_of_all(own, within=self.ended_within),
                 none_failed(own),
                 few_repeated(own, at_most=CONCURRENCY, why="one worker was killed"),
-                Promise("nothing is answered with a fault", not trial.offered.server_errors, f"{trial.offered.answers}"),
+                Promise(
+                    "nothing is answered with a fault", not trial.offered.server_errors, f"{trial.offered.answers}"
+                ),
                 *promises_of_times(outcome),
                 none_failed(outcome.findings),
                 Promise("what ended before reads as it did", bool(before) and not changed, f"{len(before)}: {changed}"),
