@@ -1,6 +1,7 @@
 """A one-agent endpoint over HTTP beside the bare reference: latency, throughput, many executions at once."""
 
 import asyncio
+import sys
 import time
 from collections import Counter
 
@@ -65,19 +66,23 @@ async def _slow(ours: Target, bare: Target) -> Measurement:
         await _until_it_answers(target)
         await call(target, calls=SLOW_CALLS, callers=SLOW_CALLS)
     seconds: tuple[list[float], list[float]] = ([], [])
+    lost = 0
     for _ in range(ROUNDS):
-        for place, target in enumerate((ours, bare)):
+        for target, times in zip((ours, bare), seconds, strict=True):
             seen = await call(target, calls=SLOW_CALLS, callers=SLOW_CALLS)
-            if seen.errors:
+            if not seen.errors:
+                times.append(seen.seconds)
+            elif target is ours:
                 raise RuntimeError(f"{target.url} answered {dict(seen.errors)}")
-            seconds[place].append(seen.seconds)
+            else:
+                lost += seen.errors.total()  # it guarantees nothing; that round is not one to compare with
     best = [min(times) for times in seconds]
     return Measurement(
         "100 executions of 1 s at once on one worker, of the bare reference",
         best[0] / best[1],
         "times",
         1.25,
-        details={"ours_s": best[0], "bare_s": best[1]},
+        details={"ours_s": best[0], "bare_s": best[1], "lost_by_the_reference": lost},
     )
 
 
@@ -102,7 +107,8 @@ async def _until_it_answers(target: Target) -> None:
 
 
 def _errors(pair: tuple[Seen, Seen]) -> int:
+    """Of ours; what the reference loses is only said."""
     ours, bare = pair
     if bare.errors:
-        raise RuntimeError(f"The reference answered {dict(bare.errors)}")
-    return sum(ours.errors.values())
+        print(f"  (the reference answered {dict(bare.errors)})", file=sys.stderr)
+    return ours.errors.total()
