@@ -55,6 +55,26 @@ async def call(target: Target, *, calls: int, callers: int) -> Seen:
     return Seen(latencies, seconds, errors)
 
 
+async def offer(target: Target, *, per_second: float, seconds: float, seen: Seen) -> None:
+    """Call so many times a second for so long, whatever becomes of the calls; what is seen is added to `seen`."""
+    connector = aiohttp.TCPConnector(limit=0)
+    began = time.perf_counter()
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as calls:
+
+        async def one() -> None:
+            asked = time.perf_counter()
+            status = await _post(session, target)
+            if status == "200":
+                seen.latencies.append(time.perf_counter() - asked)
+            else:
+                seen.errors[status] += 1
+
+        for number in range(int(per_second * seconds)):
+            await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
+            calls.create_task(one())
+    seen.seconds = time.perf_counter() - began
+
+
 async def _post(session: aiohttp.ClientSession, target: Target) -> str:
     try:
         async with session.post(target.url, json=target.body, headers=target.headers) as answer:

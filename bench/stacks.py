@@ -22,23 +22,43 @@ from orchestration_site.tests.sites import Site, run_distributed_site
 
 @dataclass(frozen=True)
 class Ours:
-    """Our system, with a one-agent design deployed for each model that was asked for."""
+    """Our system, with a one-agent design deployed for each model that was asked for.
 
-    site: Site
+    `processes` are its processes by name, whose children belong to them.
+    """
+
+    base_url: str
     key: str
+    database_url: str
+    processes: Mapping[str, int]
+
+    @classmethod
+    def of(cls, site: Site) -> "Ours":
+        """The site, with a key of its own."""
+        processes = {name: process.running.pid for name, process in site.processes.items()}
+        key = site.make_key("bench", scopes=("execute", "read", "manage"))
+        return cls(site.base_url, key, site.env.get("DATABASE_URL", ""), processes)
+
+    @classmethod
+    def running(cls, base_url: str, key: str, database_url: str, processes: Path) -> "Ours":
+        """One that runs already; the file has a line for each process: its id, a blank, and its name."""
+        lines = [line.partition(" ") for line in processes.read_text().splitlines()]
+        return cls(base_url, key, database_url, {name: int(pid) for pid, _, name in lines})
 
     def target(self, path: str) -> Target:
         headers = {"Authorization": f"Bearer {self.key}", "Prefer": "wait=60"}
-        return Target(f"{self.site.base_url}/api/deployed/{path}", {"text": "The input."}, headers)
+        return Target(f"{self.base_url}/api/deployed/{path}", {"text": "The input."}, headers)
 
-    def deploy(self, path: str, model: str) -> None:
-        """Deploy a design of one agent on that model."""
-        design = self._post("/api/designs", one_agent(path, model))
-        self._post("/api/deployments", {"design_id": design["id"], "endpoint_path": path})
+    def deploy(self, path: str, model: str) -> str:
+        """Deploy a design of one agent on that model; the deployment's id."""
+        design = self.send("POST", "/api/designs", one_agent(path, model))
+        deployed = self.send("POST", "/api/deployments", {"design_id": design["id"], "endpoint_path": path})
+        return str(deployed["id"])
 
-    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def send(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer's body. Raises `HTTPError` for one that says no."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        request = urllib.request.Request(self.site.base_url + path, json.dumps(body).encode(), headers)  # noqa: S310 - our own http URL
+        request = urllib.request.Request(self.base_url + path, json.dumps(body).encode(), headers, method=method)  # noqa: S310 - our own http URL
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own http URL
             return dict(json.load(answer))
 
@@ -68,7 +88,7 @@ def run_ours(postgres_url: str, redis_url: str, provider_url: str) -> Iterator[O
     """Web, worker and beat of our system, one process each."""
     account = {"openai_base_url": provider_url, "openai_api_key": "x"}
     with run_distributed_site(postgres_url, redis_url, **account) as site:
-        yield Ours(site, site.make_key("bench", scopes=("execute", "read", "manage")))
+        yield Ours.of(site)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import asyncio
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 from bench.load import Seen, Target, call
 from bench.measurement import Measurement, percentile
@@ -16,9 +17,14 @@ SLOW_CALLS = 100
 WARM_UP_CALLS = 60
 
 
-def measure_endpoint(postgres_url: str, redis_url: str, provider_url: str) -> list[Measurement]:
-    """Both stacks run side by side and are measured in turns; only one is under load at a time."""
-    with run_ours(postgres_url, redis_url, provider_url) as ours:
+def measure_endpoint(
+    postgres_url: str, redis_url: str, provider_url: str, running: Ours | None = None
+) -> list[Measurement]:
+    """Both stacks run side by side and are measured in turns; only one is under load at a time.
+
+    `running` is one of ours that is there already, and asks a provider of the same kind.
+    """
+    with nullcontext(running) if running else run_ours(postgres_url, redis_url, provider_url) as ours:
         with run_reference(postgres_url, redis_url, provider_url, "mock") as bare:
             quick = asyncio.run(_quick(_deployed(ours, "quick", "openai:mock"), bare))
         with run_reference(postgres_url, redis_url, provider_url, "latency-1000") as bare:

@@ -1,12 +1,15 @@
 """Resident memory of the processes when nothing happens, after one execution has run through each."""
 
+import asyncio
 import json
 import time
 import urllib.request
 
 import psutil
 
+from bench.load import call
 from bench.measurement import Measurement
+from bench.stacks import Ours
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
 SETTLE_SECONDS = 3.0
@@ -24,10 +27,22 @@ def measure_memory(postgres_url: str, redis_url: str) -> list[Measurement]:
     ]
 
 
+def measure_memory_of(running: Ours) -> list[Measurement]:
+    """Of a system that runs already, with as many of each role as it has; one of each is bounded."""
+    running.deploy("memory", "openai:mock")
+    target = running.target("memory")
+    asyncio.run(call(target, calls=1, callers=1))
+    time.sleep(SETTLE_SECONDS)
+    each = {name: resident_mb(pid) for name, pid in running.processes.items()}
+    of_roles = {name.split()[0]: size for name, size in sorted(each.items(), key=lambda pair: pair[1])}
+    title = f"idle memory of {', '.join(sorted(of_roles))}: the largest of each"
+    return [Measurement(title, sum(of_roles.values()), "MB", 400, details=each)]
+
+
 def _idle(site: Site) -> dict[str, float]:
     _execute_once(site)
     time.sleep(SETTLE_SECONDS)
-    return {name: _resident(process.running.pid) for name, process in site.processes.items()}
+    return {name: resident_mb(process.running.pid) for name, process in site.processes.items()}
 
 
 def _execute_once(site: Site) -> None:
@@ -40,6 +55,7 @@ def _execute_once(site: Site) -> None:
         answer.read()
 
 
-def _resident(pid: int) -> float:
+def resident_mb(pid: int) -> float:
+    """Of the process and its children, in MB of 10^6 bytes. Raises `psutil.NoSuchProcess`."""
     process = psutil.Process(pid)
     return float(sum(part.memory_info().rss for part in (process, *process.children(recursive=True))) / 1e6)
