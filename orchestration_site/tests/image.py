@@ -1,9 +1,15 @@
-"""`make image`: builds the Dockerfile with buildah, runs the image alone, and then as compose.yaml describes.
+"""`make image`: builds the Dockerfile with buildah, runs it alone, then as compose.yaml describes, and upgrades it.
 
 It needs root, Debian's packages buildah and debootstrap, and no daemon. Where no registry is reached, a Debian root of
 the same release with Debian's Python stands in for the base image.
+
+    python -m orchestration_site.tests.image [--executions N] [--no-upgrade] [--then COMMAND]
+
+`--then` runs a shell's command beside the composed system, which it finds by SITE_URL, SITE_KEY, SITE_PROVIDER (the
+mock provider behind it), SITE_PROCESSES (a file with a line for each process: its id, its name) and SITE_DATABASE.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -16,15 +22,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import django
 import psutil
 
-from orchestration_site.environment import BASE_DIR
-from orchestration_site.proving.servers import create_database, free_port, run_postgres, run_redis
-from orchestration_site.tests.composed import DOCKERFILE
-from orchestration_site.tests.image_calls import call_samples, wait_until_ready
-from orchestration_site.tests.image_composed import try_composed
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestration_site.tests.settings")
+django.setup()
+
+# What proves the system imports some of it, for which Django has to be set up first.
+from orchestration_site.environment import BASE_DIR  # noqa: E402
+from orchestration_site.proving.servers import free_port, run_postgres, run_redis  # noqa: E402
+from orchestration_site.tests.composed import DOCKERFILE  # noqa: E402
+from orchestration_site.tests.image_calls import call_samples, say, wait_until_ready  # noqa: E402
+from orchestration_site.tests.image_trials import Image, Servers, try_composed, try_upgrade  # noqa: E402
+from orchestration_site.tests.previous_release import PREVIOUS_RELEASE, extract_previous_release  # noqa: E402
 
 IMAGE = "localhost/orchestration"
+PREVIOUS_IMAGE = f"{IMAGE}:{PREVIOUS_RELEASE}"
 DEBIAN = "bookworm"
 PACKAGES = "ca-certificates,python3,python3-venv"
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
@@ -37,6 +50,7 @@ ENDED_BY_SIGTERM = "exited on terminated"
 
 
 def main() -> int:
+    options = read_options()
     missing = [program for program in ("buildah", "debootstrap") if shutil.which(program) is None]
     if os.geteuid() != 0 or missing:
         sys.stderr.write("`make image` has to run as root. Type: sudo apt install buildah debootstrap\n")
@@ -45,17 +59,49 @@ def main() -> int:
     for base in sorted(set(re.findall(r"^FROM (\S+:\S+)", DOCKERFILE.read_text(), re.MULTILINE))):
         ensure_base(f"docker.io/library/{base}")
     say("Building the image")
-    buildah("build", "--pull=never", "--format", "docker", "--tag", IMAGE, str(BASE_DIR), shown=True)
-    with container() as name:
+    build(IMAGE, BASE_DIR)
+    with container(IMAGE) as name:
         try_alone(name)
-    config = image_config()
-    with container() as name, run_postgres() as postgres_url, run_redis() as redis_url:
-        root = Path(buildah("mount", name))
-        say(f"The image has {require_size(root) / 1e6:.0f} MB")
-        ran = try_composed(root, config, create_database(postgres_url, "image"), redis_url)
-    say(f"As compose.yaml says, {', '.join(ran)}: answered, found healthy, and ended")
+    with run_postgres() as postgres_url, run_redis() as redis_url:
+        servers = Servers(postgres_url, redis_url)
+        with mounted(IMAGE) as image:
+            say(f"The image has {require_size(image.root) / 1e6:.0f} MB")
+            ran = try_composed(image, servers, executions=options.executions, then=options.then)
+            say(f"As compose.yaml says, {', '.join(ran)}: answered, found well, killed, proved, and ended")
+            if not options.no_upgrade:
+                upgrade(image, servers)
     say("The image does what it should.")
     return 0
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="image")
+    parser.add_argument("--executions", type=int, default=600, help="how many `prove` runs (600)")
+    parser.add_argument("--no-upgrade", action="store_true")
+    parser.add_argument("--then", default="", metavar="COMMAND")
+    return parser.parse_args()
+
+
+def upgrade(image: Image, servers: Servers) -> None:
+    """Build the previous release as its own Dockerfile says, start that, and put this one in its place under load."""
+    say(f"Building the image of {PREVIOUS_RELEASE}")
+    with tempfile.TemporaryDirectory(prefix="orchestration-previous-") as folder:
+        extract_previous_release(Path(folder))
+        build(PREVIOUS_IMAGE, Path(folder))
+    with mounted(PREVIOUS_IMAGE) as previous:
+        try_upgrade(previous, image, servers)
+    say(f"Upgraded in place from {PREVIOUS_RELEASE}: nothing lost, failed, repeated or fired twice")
+
+
+def build(image: str, folder: Path) -> None:
+    buildah("build", "--pull=never", "--format", "docker", "--tag", image, str(folder), shown=True)
+
+
+@contextlib.contextmanager
+def mounted(image: str) -> Iterator[Image]:
+    """The image's files, in a container of it."""
+    with container(image) as name:
+        yield Image(Path(buildah("mount", name)), image_config(image))
 
 
 def ensure_base(image: str) -> None:
@@ -99,15 +145,15 @@ def require_size(root: Path) -> int:
     return size
 
 
-def image_config() -> Mapping[str, Any]:
+def image_config(image: str = IMAGE) -> Mapping[str, Any]:
     """What the Dockerfile has said of user, folder, variables, command and health check."""
-    config: Mapping[str, Any] = json.loads(buildah("inspect", IMAGE))["Docker"]["config"]
+    config: Mapping[str, Any] = json.loads(buildah("inspect", image))["Docker"]["config"]
     return config
 
 
 @contextlib.contextmanager
-def container() -> Iterator[str]:
-    name = buildah("from", "--pull-never", IMAGE)
+def container(image: str) -> Iterator[str]:
+    name = buildah("from", "--pull-never", image)
     try:
         yield name
     finally:
@@ -178,11 +224,6 @@ def run(*command: str, shown: bool = False) -> str:
     """Standard output, kept from the terminal unless it is to be `shown`. Raises `CalledProcessError`."""
     done = subprocess.run(command, stdout=None if shown else subprocess.PIPE, text=True, check=True)  # noqa: S603
     return done.stdout or ""
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"── {text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -36,3 +37,9 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
             if process.poll() is not None or time.monotonic() > until:
                 raise
             time.sleep(0.1)
+
+
+def say(text: str) -> None:
+    """What is done, on standard output."""
+    sys.stdout.write(f"── {text}\n")
+    sys.stdout.flush()

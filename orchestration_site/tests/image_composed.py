@@ -5,26 +5,22 @@ image's user without capabilities and without a way to new ones. The machine's o
 images of those, and the machine's network for the description's; limits of memory are not tried.
 """
 
-import contextlib
 import os
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from orchestration_site.environment import BASE_DIR
-from orchestration_site.proving.servers import free_port
 from orchestration_site.tests.composed import (
     SECRETS,
     folders_in_memory,
     our_services,
-    replicas_of,
     seconds_of,
-    words_of,
 )
-from orchestration_site.tests.image_calls import call_samples, wait_until_ready
 
 #: Docker's, where the description says nothing.
 STOP_SECONDS = 10.0
@@ -69,13 +65,14 @@ class FreshRoot:
         process = subprocess.Popen(  # noqa: S603 - our own words
             ["/usr/bin/unshare", "--mount", "/bin/sh", "-euc", ENTER, "sh", *command], env=env, stdout=log, stderr=log
         )
-        return Role(self, service, process, log)
+        return Role(self, service, process)
 
     def run(self, service: Mapping[str, Any], words: Sequence[str]) -> tuple[int, str]:
         """Exit status and output of a process of that service."""
         with tempfile.TemporaryFile() as log:
-            role = self.start(service, words, log)
-            return role.process.wait(), role.said()
+            status = self.start(service, words, log).process.wait()
+            log.seek(0)
+            return status, log.read().decode(errors="replace")
 
 
 @dataclass(frozen=True)
@@ -85,59 +82,27 @@ class Role:
     fresh: FreshRoot
     service: Mapping[str, Any]
     process: subprocess.Popen[bytes]
-    log: IO[bytes]
-
-    def said(self) -> str:
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
 
     def inside(self, words: Sequence[str]) -> str:
         """Standard output of a command beside the process, as `docker compose exec` runs it."""
         entered = ["/usr/bin/nsenter", f"--target={self.process.pid}", "--mount", "--root"]
         command = self.fresh.command(words, self.service["environment"])
-        return subprocess.run([*entered, *command], stdout=subprocess.PIPE, text=True, check=True).stdout  # noqa: S603
+        done = subprocess.run([*entered, *command], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own words
+        if done.returncode:
+            sys.stdout.write(done.stdout)
+            done.check_returncode()
+        return done.stdout
 
     def require_health(self) -> None:
         probe, *words = self.service.get("healthcheck", {}).get("test") or self.fresh.config["Healthcheck"]["Test"]
         assert probe == "CMD", "a health check that needs no shell"
         self.inside(words)
 
-    def require_end(self) -> None:
-        """It ends by itself, with success, within the time that it is given."""
+    def end(self) -> int:
+        """Its exit status, within the time that it is given. Raises `TimeoutExpired`."""
         self.process.terminate()
         grace = self.service.get("stop_grace_period")
-        self.process.wait(seconds_of(grace) if grace else STOP_SECONDS)
-        assert self.process.returncode == 0, f"It ended with {self.process.returncode}"
-
-
-def try_composed(root: Path, config: Mapping[str, Any], database_url: str, redis_url: str) -> list[str]:
-    """Migrate, then every other role as often as the description says; what ran. Raises `AssertionError`."""
-    with tempfile.TemporaryDirectory(prefix="orchestration-secrets-") as folder, contextlib.ExitStack() as stack:
-        fresh = FreshRoot(root, config, make_secrets(Path(folder), database_url))
-        described = at_hand(redis_url, port := free_port())
-        require_read_only(fresh, described["web"])
-        migrate = described.pop("migrate")
-        status, said = fresh.run(migrate, words_of(migrate))
-        assert status == 0, said
-        assert "User admin, password" in said
-        roles = {
-            f"{name} {number}": stack.enter_context(running(fresh, service))
-            for name, service in described.items()
-            for number in range(1, replicas_of(service) + 1)
-        }
-        web = roles["web 1"]
-        wait_until_ready(port, web.process)
-        call_samples(port, web.inside(["python", "manage.py", "create_key", "image"]).strip())
-        for role in roles.values():
-            role.require_health()
-        # One worker and one beat may be lost without a word.
-        for name in ("worker 1", "beat 1"):
-            roles[name].process.kill()
-        call_samples(port, web.inside(["python", "manage.py", "create_key", "again"]).strip())
-        for role in roles.values():
-            if role.process.poll() is None:
-                role.require_end()
-    return ["migrate", *roles]
+        return self.process.wait(seconds_of(grace) if grace else STOP_SECONDS)
 
 
 def make_secrets(folder: Path, database_url: str) -> Path:
@@ -149,13 +114,14 @@ def make_secrets(folder: Path, database_url: str) -> Path:
     return secrets
 
 
-def at_hand(redis_url: str, port: int) -> dict[str, dict[str, Any]]:
-    """Our services with the addresses of this machine in place of the description's."""
+def at_hand(redis_url: str, port: int, provider_url: str) -> dict[str, dict[str, Any]]:
+    """Our services with the addresses of this machine in place of the description's, and a provider as of `.env`."""
+    provider = {"OPENAI_BASE_URL": provider_url, "OPENAI_API_KEY": "sk-only-for-tests"}
     described = our_services()
     for service in described.values():
         service["environment"] = {
             name: value.replace("redis://redis:6379", redis_url) for name, value in service["environment"].items()
-        } | {"PORT": str(port)}
+        } | {"PORT": str(port), **provider}
     return described
 
 
@@ -170,18 +136,3 @@ def require_read_only(fresh: FreshRoot, service: Mapping[str, Any]) -> None:
     assert "kept" in said
     for line in ("CapBnd:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1"):
         assert line in said, f"{line} is not in\n{said}"
-
-
-@contextlib.contextmanager
-def running(fresh: FreshRoot, service: Mapping[str, Any]) -> Iterator[Role]:
-    """A process of the service until the end of the block; what it said is shown when something goes wrong."""
-    with tempfile.TemporaryFile() as log:
-        role = fresh.start(service, words_of(service), log)
-        try:
-            yield role
-        except BaseException as error:
-            error.add_note(f"{words_of(service)} said:\n{role.said()[-3_000:]}")
-            raise
-        finally:
-            role.process.kill()
-            role.process.wait()

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,16 +146,27 @@ class TestDatabase:
 
 
 class TestSettings:
-    def test_a_data_folder_that_is_full_or_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize(
+        ("total", "free", "state"),
+        [
+            (100_000, 3_000, "ok"),
+            (100_000, 1_000, "warning"),
+            (100_000, 100, "fails"),
+            (64, 60, "ok"),
+            (64, 10, "warning"),
+            (64, 5, "fails"),
+        ],
+    )
+    def test_a_data_folder_with_much_or_little_room(
+        self, total: int, free: int, state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
-        monkeypatch.setattr(checks, "LITTLE_FREE_BYTES", 0)
-        monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 0)
-        assert_told("disk", "ok")
+        seen = (total * checks.MEGABYTE, 0, free * checks.MEGABYTE)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: seen)
+        assert_told("disk", state, *([] if state == "ok" else ["manage.py retain"]))
         assert list(tmp_path.iterdir()) == []
-        monkeypatch.setattr(checks, "LITTLE_FREE_BYTES", 2**80)
-        assert_told("disk", "warning", "manage.py retain")
-        monkeypatch.setattr(checks, "LEAST_FREE_BYTES", 2**80)
-        assert_told("disk", "fails", "manage.py retain")
+
+    def test_a_data_folder_that_is_gone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(settings, "DATA_DIR", tmp_path / "gone")
         assert_told("disk", "fails", "DATA_DIR")
 
