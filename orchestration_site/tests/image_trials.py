@@ -60,7 +60,7 @@ def _composed(servers: Servers, provider_url: str) -> Iterator[tuple[Supervised,
 
 
 def try_composed(image: Image, servers: Servers, *, executions: int, then: str) -> list[str]:
-    """It comes up, doctor finds it well, it survives kills, and `then` succeeds beside it; what ran."""
+    """It comes up, doctor finds it well, `then` succeeds beside it, and it survives kills; what ran."""
     with serve_in_thread() as provider, _composed(servers, provider.base_url) as (site, secrets, services):
         fresh = FreshRoot(image.root, image.config, secrets)
         require_read_only(fresh, services["web"])
@@ -69,10 +69,10 @@ def try_composed(image: Image, servers: Servers, *, executions: int, then: str) 
         call_samples(site.port, key)
         site.wait_until_healthy()
         sys.stdout.write(site.web.inside(["python", "manage.py", "doctor"]))
-        _lose_one_of_each(site, key)
-        _prove(site, key, executions)
         if then:
             run_then(then, site, key, provider.base_url, (secrets / "database_url").read_text().strip())
+        _lose_one_of_each(site, key)
+        _prove(site, key, executions)
         statuses = site.end()
         assert not any(statuses.values()), f"They ended with {statuses}"
         return ["migrate", *statuses]
