@@ -14,9 +14,9 @@ from designs.samples import load_samples
 from executor.document import parse_design
 from executor.json_schema import validate_instance
 from orchestration_site.environment import BASE_DIR, SECRET_FIELDS, Environment
+from orchestration_site.tests.guides import DOCUMENTS
 from orchestration_site.tests.references import problems_of
 
-DOCUMENTS = [*sorted(BASE_DIR.glob("*.md")), *sorted((BASE_DIR / "docs").glob("*.md"))]
 README = (BASE_DIR / "README.md").read_text()
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 MENTIONED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`", re.ASCII)
@@ -26,7 +26,7 @@ VARIABLE = re.compile(r"`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`")
 #: Words in capitals that are no variables of the environment.
 OTHER_WORDS = {"ACCOUNT_KINDS", "CELERY_BEAT_SCHEDULER"}
 
-by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+by_name = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(BASE_DIR)))
 
 
 def targets_of_make() -> set[str]:
@@ -67,7 +67,13 @@ def test_the_documents_name_what_is_to_be_checked() -> None:
     text = "\n".join(document.read_text() for document in DOCUMENTS)
     assert {"run", "test", "key", "web", "worker", "beat", "migrate"} <= set(MAKE.findall(text))
     assert len(MENTIONED.findall(text)) > 30
-    assert "docs/original-map.md" in LINK.findall(text)
+    assert "docs/tutorial.md" in LINK.findall(text)
+
+
+def test_the_index_leads_to_every_document() -> None:
+    folder = BASE_DIR / "docs"
+    led_to = {(folder / link).resolve() for link in LINK.findall((folder / "README.md").read_text())}
+    assert {path for path in folder.rglob("*.md") if path.name != "README.md"} - led_to == set()
 
 
 def test_the_engine_alone_runs_as_the_readme_shows() -> None:
