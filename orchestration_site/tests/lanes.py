@@ -29,6 +29,7 @@ from orchestration_site.proving.servers import (
 )
 from orchestration_site.tests.advisories import advisories_of_npm, advisories_of_python
 from orchestration_site.tests.browser import find_chromium
+from orchestration_site.tests.previous_release import find_previous_release
 
 Command = tuple[str, ...]
 BIN = Path(sys.executable).parent
@@ -99,6 +100,14 @@ def killed_rabbitmq() -> Iterator[Mapping[str, str]]:
 
 
 @contextlib.contextmanager
+def previous_release() -> Iterator[Mapping[str, str]]:
+    """Raises `ServerMissing` where the history does not go back to the release before."""
+    find_previous_release()
+    with killed_servers():
+        yield {}
+
+
+@contextlib.contextmanager
 def browser_found() -> Iterator[Mapping[str, str]]:
     """Raises `ServerMissing` where there is no browser, and none may be installed."""
     find_chromium()
@@ -134,6 +143,9 @@ RULES = tuple(
     )
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
+OF_UPGRADES = "orchestration_site/proving/tests/test_upgrade.py"
+#: In lanes of their own.
+NOT_HERE = (f"--ignore={ON_RABBITMQ}", f"--ignore={OF_UPGRADES}")
 #: What touches no database runs once.
 ON_SQLITE = "not distributed and not durability and not browser"
 ON_POSTGRES = "not embedded and not either_database and not durability and not browser and not without_database"
@@ -177,10 +189,11 @@ LANES = (
     Lane(
         "durability",
         330,
-        (run_pytest(*AS_NAMED, "-m", "durability", f"--ignore={ON_RABBITMQ}", *NO_RULES, *reversed(APPS)),),
+        (run_pytest(*AS_NAMED, "-m", "durability", *NOT_HERE, *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
     ),
     Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
+    Lane("upgrade", 60, (run_pytest("-m", "durability", OF_UPGRADES),), servers=previous_release),
     Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
     Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
     Lane("advisories-python", 60, (PIP_AUDIT,), servers=advisories_of_python),
