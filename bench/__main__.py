@@ -51,7 +51,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 def main() -> int:
     options = _read_options()
-    running = options.site and Ours.running(options.site, options.key, options.database, options.processes)
+    running = Ours.running(options.site, options.key, options.database, options.processes) if options.site else None
     wanted = options.figures or (OF_RUNNING[:-1] if running else FIGURES)
     measurements: list[Measurement] = []
     with run_postgres() as postgres_url, run_redis() as redis_url, _provider(options.provider) as provider_url:
