@@ -7,7 +7,7 @@ from rest_framework import serializers
 from deployments.api.serializers import MAX_INTEGER, RateLimits
 from deployments.keys import DEFAULT_GRACE, MAX_GRACE, SCOPES
 from deployments.models import ApiKey
-from deployments.models.api_key import require_one_line
+from deployments.models.api_key import require_future, require_one_line
 from designs.api.teams import TEAM_HELP
 from rest.serializers import StrictSerializer
 
@@ -43,7 +43,12 @@ class KeyRequest(StrictSerializer):
         help_text="Ids of the deployments that the key is for; null is all of the team's.",
     )
     team = serializers.CharField(allow_null=True, default=None, help_text=f"{TEAM_HELP} With deployments: theirs.")
-    expires_at = serializers.DateTimeField(allow_null=True, default=None)
+    expires_at = serializers.DateTimeField(
+        allow_null=True,
+        default=None,
+        validators=[require_future],
+        help_text="From then on it opens nothing. Null: it lasts until it is revoked.",
+    )
     limits = KeyLimitsSerializer(required=False)
 
 

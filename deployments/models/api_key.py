@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from access.models import TeamOwned, TeamQuerySet
 from deployments.models.deployment import Deployment
@@ -21,6 +22,12 @@ def require_one_line(name: str) -> None:
     """It is shown in logs and as `triggered_by`: a line break in it would forge a line there."""
     if any(unicodedata.category(character) in _OF_CONTROLS for character in name):
         raise ValidationError("A name has no control characters or line breaks.", code="bad_character")
+
+
+def require_future(moment: datetime) -> None:
+    """A key that has expired before it is made is a mistake in a date."""
+    if moment <= timezone.now():
+        raise ValidationError("This time has passed. Give one that is to come.", code="passed")
 
 
 class ApiKeyQuerySet(TeamQuerySet):

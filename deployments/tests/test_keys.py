@@ -150,6 +150,17 @@ def test_create_key_may_execute_and_read_unless_it_is_told_otherwise() -> None:
     assert (principal.rights, principal.deployment_ids) == ({Team.default().pk: frozenset({"execute", "view"})}, ALL)
 
 
+def test_create_key_ends_it_when_it_is_told_to() -> None:
+    until = timezone.now() + timedelta(days=30)
+    call_command("create_key", "brief", f"--expires={until.isoformat()}", stdout=StringIO(), stderr=StringIO())
+    assert ApiKey.objects.get().expires_at == until
+    with pytest.raises(CommandError, match="--expires: This time has passed"):
+        call_command("create_key", "late", "--expires=2020-01-01T00:00Z")
+    with pytest.raises(CommandError, match="--expires: Datetime has wrong format"):
+        call_command("create_key", "odd", "--expires=soon")
+    assert ApiKey.objects.count() == 1
+
+
 def test_create_key_makes_it_for_the_team_that_is_named() -> None:
     other = Team.objects.create(name="other")
     make_deployment("feed")

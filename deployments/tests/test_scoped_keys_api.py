@@ -81,6 +81,14 @@ def test_a_key_makes_none_that_outlives_it(*, is_rotated: bool) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_key_that_has_ended_already_is_not_made() -> None:
+    _, plaintext = make_key(name="manager", team_id=Team.default().pk, scopes=MANAGE)
+    body = {"name": "late", "scopes": ["manage"], "expires_at": timezone.now() - timedelta(seconds=1)}
+    answer = asking_with(plaintext).post("/api/keys", body, format="json")
+    assert (answer.status_code, [each["pointer"] for each in answer.json()["errors"]]) == (422, ["/expires_at"])
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_key_rotates_none_that_outlives_it() -> None:
     """Whoever rotates a key holds it from then on: the secret before could have the key for ever."""
     team_id, end = Team.default().pk, timezone.now() + timedelta(hours=1)

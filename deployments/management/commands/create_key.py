@@ -5,9 +5,10 @@ from typing import Any, Final, cast
 from django.core.exceptions import ValidationError as InvalidName
 from django.core.management.base import CommandError, CommandParser
 from rest_framework.exceptions import ValidationError
+from rest_framework.fields import Field
 
 from access.models import Team
-from deployments.api.key_serializers import KeyLimitsSerializer
+from deployments.api.key_serializers import KeyLimitsSerializer, KeyRequest
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
 from deployments.limits import InvalidLimits, KeyLimits
@@ -51,6 +52,11 @@ class Command(KeyCommand):
         parser.add_argument(
             "--team", metavar="NAME", help="Whose it is. Default: that of its deployments, else the team default."
         )
+        parser.add_argument(
+            "--expires",
+            metavar="TIME",
+            help="From then on it opens nothing, as 2027-01-31T12:00Z. Default: it lasts until it is revoked.",
+        )
         for name, words in LIMIT_OPTIONS.items():
             parser.add_argument(f"--{name.replace('_', '-')}", metavar="N", help=words)
 
@@ -68,6 +74,7 @@ class Command(KeyCommand):
             team_id=_team_of(deployments, options["team"]),
             scopes=options["scopes"] or DEFAULT_SCOPES,
             deployments=deployments,
+            expires_at=_run(KeyRequest().fields["expires_at"], "expires", options["expires"]),
             created_by="create_key",
             limits=_read_limits(options),
         )
@@ -88,7 +95,8 @@ def _team_of(deployments: list[Deployment] | None, named: str | None) -> int:
 
 
 def _read_limits(options: dict[str, Any]) -> KeyLimits:
-    limits = KeyLimits(**{name: _read_number(name, options[name]) for name in LIMIT_OPTIONS})
+    fields = KeyLimitsSerializer().fields
+    limits = KeyLimits(**{name: _run(fields[name], name, options[name]) for name in LIMIT_OPTIONS})
     try:
         limits.check()
     except InvalidLimits as invalid:
@@ -96,14 +104,14 @@ def _read_limits(options: dict[str, Any]) -> KeyLimits:
     return limits
 
 
-def _read_number(name: str, text: str | None) -> Any:
+def _run(field: Field[Any, Any, Any, Any], option: str, text: str | None) -> Any:
+    """What the API makes of it."""
     if text is None:
         return None
-    field = KeyLimitsSerializer().fields[name]
     try:
         return field.run_validation(text)
     except ValidationError as error:
-        raise CommandError(f"--{name.replace('_', '-')}: {cast(list[str], error.detail)[0]}") from None
+        raise CommandError(f"--{option.replace('_', '-')}: {cast(list[str], error.detail)[0]}") from None
 
 
 def _find_deployment(path: str) -> Deployment:

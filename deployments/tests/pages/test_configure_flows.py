@@ -200,8 +200,16 @@ def test_a_key_is_made_shown_once_and_revoked(visitor: Visitor, deployed: Deploy
     expect(name).to_have_attribute("aria-invalid", "true")
     name.fill("Only here")
     dialog.get_by_role("checkbox", name="read").uncheck()
+    expires = dialog.get_by_label("Expires")
+    expires.fill("2020-01-31T12:00")
+    name.press("Enter")
+    expect(expires).to_have_accessible_description(re.compile("This time has passed"))
+    expires.fill("2099-01-31T12:00")
     name.press("Enter")
     key = dialog.locator("[data-made] code").text_content() or ""
+    # Its row is there at once, and so is what is shown once.
+    expect(dialog.get_by_role("row").filter(has_text="Only here")).to_contain_text("Expires")
+    expect(dialog.locator("[data-made] code")).to_have_text(key)
     assert page_api.other(key).http.post(deployed.path, json={"text": "Hello."}).status_code == 200
     dialog = open_dialog(visitor, deployed, "Configure")
     dialog.get_by_role("tab", name="Keys").click()

@@ -1,5 +1,6 @@
 /** `<key-list deployment="id" name="…">`: the keys that open an endpoint; makes one, shows it once, rotates and revokes one. */
 
+import htmx from "htmx.org";
 import { api } from "../client";
 import type { ApiError } from "../problem";
 import { act } from "./acting";
@@ -22,7 +23,8 @@ class KeyList extends HTMLElement {
     guardUnsaved(this, () => this.#typed.some((control) => control.value !== control.defaultValue));
     // Enter in one of the fields would save the whole form.
     this.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.target as Element).matches("[data-name], [data-key-limit]")) return;
+      if (event.key !== "Enter" || !(event.target as Element).matches("[data-name], [data-expires], [data-key-limit]"))
+        return;
       event.preventDefault();
       this.querySelector<HTMLButtonElement>("[data-make-key]")?.click();
     });
@@ -36,9 +38,13 @@ class KeyList extends HTMLElement {
     return [...this.querySelectorAll<HTMLInputElement>("[data-key-limit]")];
   }
 
+  get #expires(): HTMLInputElement | null {
+    return this.querySelector<HTMLInputElement>("[data-expires]");
+  }
+
   /** What is typed of a new key. */
   get #typed(): HTMLInputElement[] {
-    return [...(this.#name ? [this.#name] : []), ...this.#limits];
+    return [this.#name, this.#expires, ...this.#limits].filter((control) => control !== null);
   }
 
   /** The fields of a new key, by the pointers under which the API names them. */
@@ -47,14 +53,15 @@ class KeyList extends HTMLElement {
       this.#limits.map((control) => [`/limits/${control.dataset.keyLimit}`, control]),
     );
     if (this.#name) controls.set("/name", this.#name);
+    if (this.#expires) controls.set("/expires_at", this.#expires);
     return controls;
   }
 
   async #press(button: HTMLButtonElement): Promise<void> {
     for (const control of this.#controls.values()) setError(control);
-    const broken = this.#limits.find((control) => control.validity.badInput);
+    const broken = this.#typed.find((control) => control.validity.badInput);
     if (broken) {
-      setError(broken, "This is no number.");
+      setError(broken, broken === this.#expires ? "Give a date and a time." : "This is no number.");
       broken.focus();
       return;
     }
@@ -81,8 +88,16 @@ class KeyList extends HTMLElement {
   async #make(): Promise<void> {
     const name = this.#name?.value ?? "";
     const scopes = [...this.querySelectorAll<HTMLInputElement>("[data-scope]:checked")].map((box) => box.value);
-    this.#show(await makeKey(this.getAttribute("deployment") ?? "", name, scopes, this.#typedLimits()));
+    const until = this.#expires?.value;
+    this.#show(
+      await makeKey(this.getAttribute("deployment") ?? "", name, {
+        scopes,
+        limits: this.#typedLimits(),
+        expires_at: until ? new Date(until).toISOString() : null,
+      }),
+    );
     for (const control of this.#typed) control.defaultValue = control.value;
+    await this.#drawKeys();
   }
 
   #typedLimits(): KeyLimits {
@@ -119,6 +134,7 @@ class KeyList extends HTMLElement {
         ? "The key has another secret. The one before opens nothing any more."
         : "The key has another secret. The one before opens the same for a day still.",
     );
+    await this.#drawKeys();
   }
 
   async #revoke(button: HTMLButtonElement): Promise<void> {
@@ -132,6 +148,15 @@ class KeyList extends HTMLElement {
     await api.delete(`/api/keys/${row?.dataset.key}`);
     row?.remove();
     notify("The key is revoked. It opens nothing from now on.");
+  }
+
+  /** What is typed, and the keys that are shown this once, stay: only the table is drawn again. */
+  async #drawKeys(): Promise<void> {
+    await htmx.ajax("get", `/deployments/${this.getAttribute("deployment")}/configure`, {
+      target: "#opening-keys",
+      select: "#opening-keys",
+      swap: "outerHTML",
+    });
   }
 }
 

@@ -20,14 +20,16 @@ const SHOWN_ONCE: Question = {
   drop: "Close without it",
 };
 
-export function makeKey(
-  deploymentId: string,
-  name: string,
-  scopes?: string[],
-  limits: KeyLimits = {},
-): Promise<NewKey> {
+/** What a key may and until when; what is left out is as the API has it. */
+export interface KeyBounds {
+  scopes?: string[];
+  limits?: KeyLimits;
+  expires_at?: string | null;
+}
+
+export function makeKey(deploymentId: string, name: string, bounds: KeyBounds = {}): Promise<NewKey> {
   // A name is a line of 100 characters.
-  return api.post<NewKey>("/api/keys", { name: name.slice(0, 100), deployments: [deploymentId], scopes, limits });
+  return api.post<NewKey>("/api/keys", { name: name.slice(0, 100), deployments: [deploymentId], ...bounds });
 }
 
 /** Shows it below those that are shown there already. Its dialog asks before it closes, until the key was copied. */
