@@ -96,6 +96,29 @@ class TestDeploy:
         assert {path.rpartition("/")[2]: number for path, number in numbers.items()} == {"one": 1, "two": 2, "three": 1}
         assert "no version 9" in refused("deploy", str(design.id), "--path", "four", "--version", "9")
 
+    def test_with_update_what_is_deployed_gets_another_version_and_keeps_the_rest(self) -> None:
+        design = make_design()
+        run("deploy", "Greeter", "--path", "greet")
+        Deployment.objects.update(rate_count=5, rate_seconds=60)
+        OrchestrationDesign.objects.update(draft=one_agent_document() | {"description": "Twice."})
+        out, err = run("deploy", "Greeter", "--path", "greet", "--update")
+        assert (out, "version 2" in err) == ("/api/deployed/greet\n", True)
+        deployment = Deployment.objects.get()
+        assert (deployment.version.number, deployment.rate_count) == (2, 5)
+        assert audited("deployment.changed") == [("command:deploy", "command", "/api/deployed/greet")]
+        run("deploy", str(design.id), "--path", "greet", "--update", "--version", "1")
+        assert Deployment.objects.get().version.number == 1
+
+    def test_update_is_for_the_design_that_is_deployed_there(self) -> None:
+        make_design()
+        make_design("Other")
+        assert "Leave --update out" in refused("deploy", "Greeter", "--path", "greet", "--update")
+        run("deploy", "Greeter", "--path", "greet")
+        assert "is 'Greeter', which is another design" in refused("deploy", "Other", "--path", "greet", "--update")
+        assert "say --update" in refused("deploy", "Greeter", "--path", "greet")
+        assert "no version 7" in refused("deploy", "Greeter", "--path", "greet", "--update", "--version", "7")
+        assert Deployment.objects.get().version.number == 1
+
     def test_what_cannot_be_is_said_in_a_sentence(self) -> None:
         make_design()
         make_design("Unsound", blocks=[])

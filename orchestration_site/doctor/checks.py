@@ -39,6 +39,8 @@ MESSAGE_SECONDS: Final = 5.0
 #: Clocks that differ by more than the first are told of, by more than the second are wrong: deadlines go by them.
 SKEW_TOLD: Final = timedelta(seconds=1)
 SKEW_TOO_GREAT: Final = timedelta(seconds=5)
+#: A worker that was lost longer ago was read of, or is not to be mended any more.
+LOST_TOLD: Final = timedelta(hours=1)
 #: A due schedule that waits longer says that nobody fires it.
 OVERDUE_SECONDS: Final = 15.0
 LITTLE_FREE_BYTES: Final = 2 * 2**30
@@ -94,19 +96,24 @@ async def _send_round() -> float:
 
 
 def check_workers() -> Finding:
-    """One takes executions, and none was lost with some."""
-    states = [state for _, state in known_workers()]
-    working, lost = states.count("working"), states.count("lost")
+    """One takes executions, and none was lost just now."""
+    known = known_workers()
+    states = [state for _, state in known]
+    working, lost = states.count("working"), [worker.seen_at for worker, state in known if state == "lost"]
     if not working:
         resting = states.count("draining") + states.count("drained")
         mend = "Type: manage.py workers --resume all" if resting else "Start one: make worker, or make run."
         rest = f" {resting} rest." if resting else ""
         return Finding("fails", f"No worker takes executions.{rest}", mend)
     running = ExecutionLog.objects.filter(status=ExecutionLog.Status.RUNNING)
-    if lost or running.filter(lease_expires_at__lte=Now() - timedelta(seconds=OVERDUE_SECONDS)).exists():
+    told = f"Workers that take executions: {working}."
+    if lost:
+        told += f" Lost in the last day: {len(lost)}, the latest at {max(lost):%H:%M} UTC."
+    is_left = running.filter(lease_expires_at__lte=Now() - timedelta(seconds=OVERDUE_SECONDS)).exists()
+    if is_left or (lost and timezone.now() - max(lost) < LOST_TOLD):
         mend = "Others take up what it ran. Read why it ended: its log, and the kernel's for a lack of memory."
-        return Finding("warning", f"Workers that take executions: {working}. Lost in the last day: {lost}.", mend)
-    return Finding("ok", f"Workers that take executions: {working}.")
+        return Finding("warning", told, mend)
+    return Finding("ok", told)
 
 
 def check_beat() -> Finding:

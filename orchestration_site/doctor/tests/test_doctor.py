@@ -96,6 +96,8 @@ class TestDatabase:
         assert_told("workers", "ok", "1")
         make_worker("host-b:2:bb", seen_at=timezone.now() - timedelta(minutes=10))
         assert_told("workers", "warning", "Lost in the last day: 1", "memory")
+        WorkerProcess.objects.exclude(id=worker.id).update(seen_at=timezone.now() - timedelta(hours=2))
+        assert_told("workers", "ok", "Lost in the last day: 1")
         WorkerProcess.objects.filter(id=worker.id).update(drain_requested_at=timezone.now(), rests=True)
         assert_told("workers", "fails", "1 rest", "--resume all")
 
