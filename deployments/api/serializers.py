@@ -307,6 +307,13 @@ class RerunRequest(StrictSerializer):
         }
 
 
+class TextOrNull(serializers.CharField):
+    """A text that rows have empty where there is none."""
+
+    def to_representation(self, value: str) -> Any:
+        return value or None
+
+
 class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
     """An execution in a list. Its version is read with it by `executions_shown`."""
 
@@ -315,9 +322,9 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
     design_id = serializers.UUIDField()
     version = serializers.IntegerField(source="version.number")
     parent = serializers.UUIDField(source="parent_id", allow_null=True)  # type: ignore[assignment] # our own field
-    error_code = serializers.SerializerMethodField()
-    reason = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
+    error_code = TextOrNull(allow_null=True)
+    reason = TextOrNull(allow_null=True)
+    error = TextOrNull(allow_null=True)
     usage = AnyJsonField()
     cost = MoneyField(allow_null=True)
     payload_removed_at = serializers.DateTimeField(
@@ -351,15 +358,6 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
         ]
         read_only_fields = fields
 
-    def get_error_code(self, execution: ExecutionLog) -> str | None:
-        return execution.error_code or None
-
-    def get_reason(self, execution: ExecutionLog) -> str | None:
-        return execution.reason or None
-
-    def get_error(self, execution: ExecutionLog) -> str | None:
-        return execution.error or None
-
 
 class EventSerializer(serializers.Serializer[Any]):
     """A line of an execution's journal."""
@@ -379,9 +377,10 @@ class ExecutionDetail(ExecutionSummary):
     events = serializers.SerializerMethodField()
 
     class Meta(ExecutionSummary.Meta):
-        fields = [*ExecutionSummary.Meta.fields, "reruns", "input_data", "result_data", "events"]
+        fields = [*ExecutionSummary.Meta.fields, "request_id", "reruns", "input_data", "result_data", "events"]
         read_only_fields = fields
 
+    request_id = TextOrNull(allow_null=True, help_text="`X-Request-ID` of the request that asked for it, if one did.")
     input_data = JsonObjectField(
         help_text="What it was given; empty once `payload_removed_at` says so, as is all below."
     )

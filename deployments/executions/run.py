@@ -57,6 +57,7 @@ _COLUMNS = (
     "is_limited",
     "live_text",
     "traceparent",
+    "request_id",
     "trigger_type",
     "attempt",
     "losses",

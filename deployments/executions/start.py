@@ -19,6 +19,7 @@ from deployments.models import Deployment, ExecutionLog, IdempotencyKey
 from deployments.telemetry import current_traceparent
 from designs.models import DesignVersion
 from executor.json_types import JsonObject
+from rest.request_id import current_request_id
 
 IDEMPOTENCY_LIFETIME = timedelta(hours=24)
 
@@ -88,6 +89,7 @@ def start_execution(
         is_limited=deployment is not None and deployment.max_concurrent is not None,
         live_text=live_text,
         traceparent=current_traceparent(),
+        request_id=current_request_id() or "",
         created_at=now,
         dispatched_at=now,
         # By the clock of the process that accepts, and held against the database's: clocks that differ make a deadline

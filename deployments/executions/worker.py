@@ -134,6 +134,8 @@ class Worker:
         bind_contextvars(
             deployment_id=deployment_id and str(deployment_id), deployment=loaded.path, attempt=attempt + 1
         )
+        if loaded.row.request_id:
+            bind_contextvars(request_id=loaded.row.request_id)
         run = ExecutionRun(loaded, owner=self.owner, writer=self._writer)
         if run.is_last_chance and self._has_last_chance():
             self._put_off.append((execution_id, attempt))

@@ -102,6 +102,8 @@ class ExecutionLog(TeamOwned):
     #: The W3C trace context of the request that asked for it: workers continue that trace, whoever tells them of it.
     #: The database has the default too, for processes of an older release that know no such column.
     traceparent = models.CharField(max_length=55, blank=True, default="", db_default="", editable=False)
+    #: The `X-Request-ID` of the request that asked for it: workers' lines of it bear the same id.
+    request_id = models.CharField(max_length=128, blank=True, default="", db_default="")
 
     attempt = models.PositiveIntegerField(default=0)
     losses = models.PositiveSmallIntegerField(default=0)

@@ -44,6 +44,12 @@ class TestDesigns:
         version = api.http.get(f"/api/designs/{deployed.design_id}/versions/1")
         assert version.json()["document"]["name"] == "Summary"
 
+    def test_an_execution_names_the_request_that_asked_for_it(self, api: SiteApi) -> None:
+        deployed = api.deploy()
+        called = api.http.post(deployed.path, json={"text": "Hello."}, headers={"X-Request-ID": "asked-42"})
+        shown = api.http.get(f"/api/executions/{called.json()['execution_id']}").json()
+        assert (called.headers["X-Request-ID"], shown["request_id"]) == ("asked-42", "asked-42")
+
     def test_a_draft_is_run_without_deploying_it(self, api: SiteApi) -> None:
         design_id = api.store()
         run = api.http.post(f"/api/designs/{design_id}/execute", json={"input_data": {"text": "Hello."}})

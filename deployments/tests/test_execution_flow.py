@@ -40,6 +40,7 @@ from designs.models import DesignVersion
 from executor.orchestrator import MultiAgentOrchestrator
 from executor.providers import registry
 from orchestration_site.proving.mock_provider import MockProvider, Reply
+from rest.request_id import _current
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -337,7 +338,9 @@ def test_every_line_that_is_logged_on_behalf_of_an_execution_names_it(
     monkeypatch.setattr(MultiAgentOrchestrator, "call", fail)
     unreadable = start(deploy(path="unreadable")).execution
     DesignVersion.objects.filter(id=unreadable.version_id).update(document={"format": 1, "blocks": "none"})
-    executions = [start(deploy(path="one")).execution, start(deploy(path="two")).execution, unreadable]
+    with asked_by("asked-42"):
+        first = start(deploy(path="one")).execution
+    executions = [first, start(deploy(path="two")).execution, unreadable]
     lines = Lines()
     for name in ("executor", "deployments"):
         logging.getLogger(name).addHandler(lines)
@@ -350,6 +353,7 @@ def test_every_line_that_is_logged_on_behalf_of_an_execution_names_it(
     assert {("executor.block_execution", str(execution.id)) for execution in executions[:2]} <= lines.seen
     assert ("deployments.executions.worker", str(unreadable.id)) in lines.seen
     assert None not in {execution_id for _, execution_id in lines.seen}
+    assert {named for named in lines.requests if named[1] is not None} == {(str(first.id), "asked-42")}
 
 
 class Lines(logging.Handler):
@@ -358,9 +362,22 @@ class Lines(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.seen: set[tuple[str, str | None]] = set()
+        self.requests: set[tuple[str | None, str | None]] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.seen.add((record.name, get_contextvars().get("execution_id")))
+        named = get_contextvars()
+        self.seen.add((record.name, named.get("execution_id")))
+        self.requests.add((named.get("execution_id"), named.get("request_id")))
+
+
+@contextmanager
+def asked_by(request_id: str) -> Iterator[None]:
+    """As within the request of that id."""
+    token = _current.set(request_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def test_a_result_that_cannot_be_stored_fails_the_execution(worker: Worker, provider: MockProvider) -> None:
