@@ -331,6 +331,26 @@ def test_an_alert_is_added_tested_and_sent_again_and_its_log_says_what_came_of_i
     assert accessibility_problems(visitor.page) == []
     log.get_by_role("button", name="Send again: alert.test").click()
     expect(visitor.page.get_by_text("It is on its way again.")).to_be_visible()
+    row.get_by_role("button", name="Edit").click()
+    expect(url).to_be_focused()
+    expect(dialog.get_by_role("group", name="Change the alert to https://alerts.invalid/hook")).to_be_visible()
+    dialog.get_by_role("checkbox", name="execution.completed").check()
+    dialog.get_by_role("checkbox", name="execution.failed").uncheck()
+    assert accessibility_problems(visitor.page) == []
+    expect(url).to_have_accessible_description(
+        "Empty: as it is. The secret stays, and what was told before stays in the log."
+    )
+    dialog.get_by_role("button", name="Change the alert").click()
+    expect(row).to_contain_text("execution.completed, schedule.paused, budget.exhausted")
+    expect(row).to_contain_text("https://alerts.invalid/hook")  # nothing was typed there
+    expect(dialog.get_by_role("checkbox", name="execution.failed")).to_be_checked()  # a new alert's again
+    row.get_by_role("button", name="Edit").click()
+    url.fill("https://alerts.invalid/other")
+    url.press("Enter")
+    expect(row).to_contain_text("https://alerts.invalid/other")
+    row.get_by_role("button", name="Edit").click()
+    dialog.get_by_role("button", name="Leave it as it is").click()
+    expect(dialog.get_by_role("group", name="A new alert")).to_be_visible()
     row.get_by_role("button", name="Switch off").click()
     expect(row.get_by_role("button", name="Switch on")).to_be_visible()
     row.get_by_role("button", name="Remove").click()

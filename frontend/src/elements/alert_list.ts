@@ -27,6 +27,8 @@ class AlertList extends HTMLElement {
       const button = (event.target as Element).closest("button");
       if (button?.matches("[data-add]")) void this.#press(button);
       if (button?.matches("[data-do]")) void act(button, () => this.#do(button), this.#error);
+      if (button?.matches("[data-edit]")) this.#edit(button.closest<HTMLElement>("[data-alert]"));
+      if (button?.matches("[data-leave]")) this.#edit(null);
       if (button?.matches("[data-resend]")) void act(button, () => this.#resend(button), this.#error);
     });
     this.addEventListener("change", (event) => {
@@ -38,7 +40,54 @@ class AlertList extends HTMLElement {
       event.preventDefault();
       this.querySelector<HTMLButtonElement>("[data-add]")?.click();
     });
-    guardUnsaved(this, () => [...this.#controls.values()].some((control) => control.value !== ""));
+    guardUnsaved(this, () => this.#hasChanged);
+  }
+
+  /** The target that is edited; undefined while the fields are a new one's. */
+  #edited: string | undefined;
+
+  get #hasChanged(): boolean {
+    const typed = [...this.querySelectorAll<HTMLInputElement>("[data-url], [data-addresses]")];
+    if (typed.some((control) => control.value !== control.defaultValue)) return true;
+    return this.#edited !== undefined && this.#boxes.some((box) => box.checked !== box.defaultChecked);
+  }
+
+  get #boxes(): HTMLInputElement[] {
+    return [...this.querySelectorAll<HTMLInputElement>("[data-event], [data-result]")];
+  }
+
+  /** Take a target into the fields below the table; null gives them back to a new one. */
+  #edit(row: HTMLElement | null): void {
+    const { alert, kindOf = "webhook", events, to = "" } = row?.dataset ?? {};
+    this.#edited = alert;
+    for (const control of this.#controls.values()) setError(control);
+    for (const box of this.querySelectorAll<HTMLInputElement>("[data-kind]")) box.checked = box.value === kindOf;
+    for (const box of this.querySelectorAll<HTMLInputElement>("[data-event]")) {
+      box.dataset.usual ??= String(box.defaultChecked);
+      box.defaultChecked = events === undefined ? box.dataset.usual === "true" : events.split(" ").includes(box.value);
+      box.checked = box.defaultChecked;
+    }
+    for (const box of this.querySelectorAll<HTMLInputElement>("[data-result]")) {
+      box.defaultChecked = row?.dataset.withResult !== undefined;
+      box.checked = box.defaultChecked;
+    }
+    for (const control of this.querySelectorAll<HTMLInputElement>("[data-url], [data-addresses]")) {
+      // Of a URL only what is no secret is shown: it is typed anew, or stays.
+      control.defaultValue = row && kindOf === "email" && control.matches("[data-addresses]") ? to : "";
+      control.value = control.defaultValue;
+    }
+    this.#say(row, to);
+    this.#showKind();
+    if (row) this.querySelector<HTMLElement>(kindOf === "email" ? "[data-addresses]" : "[data-url]")?.focus();
+  }
+
+  #say(row: HTMLElement | null, to: string): void {
+    const legend = this.querySelector("[data-legend]");
+    if (legend) legend.textContent = row ? `Change the alert to ${to}` : "A new alert";
+    const add = this.querySelector("[data-add]");
+    if (add) add.textContent = row ? "Change the alert" : "Add the alert";
+    for (const part of this.querySelectorAll<HTMLElement>("[data-kinds], [data-of-new]")) part.hidden = row !== null;
+    for (const part of this.querySelectorAll<HTMLElement>("[data-leave], [data-of-edited]")) part.hidden = row === null;
   }
 
   get #address(): string {
@@ -86,16 +135,23 @@ class AlertList extends HTMLElement {
   }
 
   async #add(): Promise<void> {
+    if (this.#edited !== undefined) {
+      const { kind, url, ...changes } = this.#typed();
+      await api.patch(`${this.#address}/${this.#edited}`, url ? { ...changes, url } : changes);
+      this.#edit(null);
+      notify("The alert is changed.");
+      return this.#drawTargets();
+    }
     const made = await api.post<NewAlert>(this.#address, this.#typed());
     for (const control of this.#controls.values()) control.value = "";
     this.#showSecret(made, "The alert is added.");
     await this.#drawTargets();
   }
 
-  #typed(): Json {
+  #typed(): Record<string, Json> {
     const events = [...this.querySelectorAll<HTMLInputElement>("[data-event]:checked")].map((box) => box.value);
-    const includesResult = this.querySelector<HTMLInputElement>("[data-result]")?.checked ?? false;
-    const common = { kind: this.#kind, events, includes_result: includesResult };
+    const result = this.querySelector<HTMLInputElement>("[data-result]");
+    const common = { kind: this.#kind, events, ...(result && { includes_result: result.checked }) };
     if (this.#kind === "webhook") return { ...common, url: this.#controls.get("/url")?.value.trim() ?? "" };
     const typed = this.#controls.get("/addresses")?.value.split(",") ?? [];
     return { ...common, addresses: typed.map((address) => address.trim()).filter((address) => address !== "") };
@@ -122,6 +178,7 @@ class AlertList extends HTMLElement {
         break;
       case "remove":
         await api.delete(address);
+        this.#edit(null);
         this.querySelector("#alert-log")?.replaceChildren();
         notify("The alert is removed.");
         break;
