@@ -39,6 +39,19 @@ class ObservedRun:
 
 
 @dataclass(frozen=True)
+class ObservedFiring:
+    """A scheduled time as it is fired: its execution, which is not stored yet."""
+
+    execution_id: UUID
+    schedule_id: UUID
+    deployment_id: UUID
+    deployment_path: str
+    scheduled_for: datetime
+    #: When it was to fire: then, and the schedule's jitter later.
+    fires_at: datetime
+
+
+@dataclass(frozen=True)
 class RunEnd:
     """How an attempt was over.
 
@@ -61,6 +74,17 @@ class RunFollower(Protocol):
         """The attempt is over."""
 
 
+class FiringFollower(Protocol):
+    """Is told of one scheduled time that is fired. What comes to nothing, for its row cannot be stored, has no end."""
+
+    @property
+    def traceparent(self) -> str:
+        """The trace context that its execution goes on with; empty for none."""
+
+    def end(self, at: datetime) -> None:
+        """Its execution is stored, for good."""
+
+
 class Observer:
     """Is told what happens in this process. This one takes no notice."""
 
@@ -75,6 +99,10 @@ class Observer:
 
     def follow(self, run: ObservedRun) -> RunFollower | None:
         """Somebody who wants to know how this attempt goes."""
+        return None
+
+    def follow_firing(self, firing: ObservedFiring) -> FiringFollower | None:
+        """Somebody who wants to know when this scheduled time's execution is stored."""
         return None
 
     def count_lost_lease(self) -> None:
@@ -105,6 +133,25 @@ def count_lost_lease() -> None:
     """A worker was lost with an execution."""
     for each in observers():
         _ask(each.count_lost_lease)
+
+
+class Firings:
+    """All who follow the scheduled times that one transaction fires."""
+
+    def __init__(self) -> None:
+        self._followers: list[FiringFollower] = []
+
+    def add(self, firing: ObservedFiring) -> str:
+        """Tell of one more; the trace context that its execution goes on with, empty for none."""
+        asked = [_ask(partial(each.follow_firing, firing)) for each in observers()]
+        found = [follower for follower in asked if follower is not None]
+        self._followers += found
+        return next((each.traceparent for each in found if each.traceparent), "")
+
+    def end(self, at: datetime) -> None:
+        """The executions of all of them are stored."""
+        for follower in self._followers:
+            _ask(partial(follower.end, at))
 
 
 class Followers:

@@ -36,9 +36,9 @@ class Publisher:
         self._thread: threading.Thread | None = None
         self._quiet_until = 0.0
 
-    def publish(self, execution_id: UUID, attempt: int) -> None:
-        """Hand over the hint `{id, attempt}` and return at once."""
-        on_behalf = publishing(execution_id, current_traceparent())
+    def publish(self, execution_id: UUID, attempt: int, *, traceparent: str = "") -> None:
+        """Hand over the hint `{id, attempt}` and return at once; on behalf of that trace, or of what is done here."""
+        on_behalf = publishing(execution_id, traceparent or current_traceparent())
         self._hand_over(RUN_EXECUTION, [str(execution_id), attempt], on_behalf)
 
     def publish_alerts(self) -> None:

@@ -23,6 +23,7 @@ from deployments.scheduling.entries import show_run, turn_entries_off
 from deployments.scheduling.failing import pause_broken, pause_when_failing
 from deployments.scheduling.followers import cancel_previous
 from deployments.scheduling.planning import BROKEN_INSIDE, Batch, plan
+from deployments.telemetry import Firings
 
 log = logging.getLogger(__name__)
 
@@ -108,13 +109,23 @@ def _fire(
     batch = plan(schedules, now, catches_up=catches_up)
     if not knows_all:
         _leave_out_known(batch)
+    firings = _observe(batch)
     lifecycle.accept_all(batch.executions)
     _advance(batch.advanced)
     show_run([row["id"] for row in batch.advanced], now)
     turn_entries_off([row["id"] for row in batch.advanced if row["next_occurrence_at"] is None])
     # What goes wrong after the commit undoes nothing, and is nobody's error: it is made up for.
-    transaction.on_commit(partial(_follow_up, batch), robust=True)
+    transaction.on_commit(partial(_follow_up, batch, firings), robust=True)
     return batch
+
+
+def _observe(batch: Batch) -> Firings:
+    """Tell of each time that is to run. Each has a trace of its own: what fires together is of many teams."""
+    firings = Firings()
+    for execution in batch.executions:
+        if (firing := batch.firings.get(execution.id)) is not None:
+            execution.traceparent = firings.add(firing)
+    return firings
 
 
 def _advance(rows: Sequence[Values]) -> None:
@@ -181,11 +192,13 @@ def _log_lateness(batch: Batch) -> None:
         )
 
 
-def _follow_up(batch: Batch) -> None:
+def _follow_up(batch: Batch, firings: Firings) -> None:
     """After the commit. What is lost of it is made up for: by the dispatch sweep, the next sweep, the next tick."""
+    stored_at = timezone.now()
     for execution in batch.executions:
         if execution.status == ExecutionLog.Status.QUEUED and not execution.waits_for_previous:
-            publisher.publish(execution.id, execution.attempt)
+            publisher.publish(execution.id, execution.attempt, traceparent=execution.traceparent)
+    firings.end(stored_at)
     for schedule_id in batch.cancelling:
         cancel_previous(schedule_id=schedule_id)
     for schedule_id in batch.failing:

@@ -19,6 +19,7 @@ from deployments.scheduling.errors import InvalidSchedule
 from deployments.scheduling.failing import is_failing
 from deployments.scheduling.policies import MAX_CAUGHT_UP, CatchUp, Decision, Due, Open, Overlap, decide
 from deployments.scheduling.times import Timetable
+from deployments.telemetry import ObservedFiring
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Batch:
 
     now: datetime
     executions: list[ExecutionLog] = field(default_factory=list)
+    #: What is told of those that are to run, by their ids.
+    firings: dict[UUID, ObservedFiring] = field(default_factory=dict)
     #: Each schedule's `id`, and its new `next_occurrence_at` and `next_fire_at`.
     advanced: list[dict[str, Any]] = field(default_factory=list)
     #: Schedules whose earlier executions are to be cancelled.
@@ -95,11 +98,25 @@ def _plan_one(batch: Batch, schedule: ScheduleConfig, *, open_runs: Open, places
         batch.broken.append((schedule.id, BROKEN_INSIDE))
         return
     batch.executions += executions
+    for execution, each in zip(executions, due, strict=False):  # the last of `due` may be left for later
+        if not execution.reason:
+            batch.firings[execution.id] = _describe(schedule, execution, each)
     batch.advanced.append(_next(schedule, following, fires_at))
     if any(decision.cancels_previous for decision in decisions):
         batch.cancelling.append(schedule.id)
     if due:
         batch.lateness = max(batch.lateness, (batch.now - due[0].fires_at).total_seconds())
+
+
+def _describe(schedule: ScheduleConfig, execution: ExecutionLog, due: Due) -> ObservedFiring:
+    return ObservedFiring(
+        execution.id,
+        schedule.id,
+        schedule.deployment_id,
+        schedule.deployment.endpoint_path,
+        scheduled_for=due.occurrence,
+        fires_at=due.fires_at,
+    )
 
 
 def _next(schedule: ScheduleConfig, occurrence: datetime | None, fires_at: datetime | None) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def test_what_is_fired_is_published_after_the_commit(django_capture_on_commit_ca
     with patch(publisher) as publish, django_capture_on_commit_callbacks(execute=True):
         fire_due()
         publish.assert_not_called()
-    publish.assert_called_once_with(rows(schedule)[0].id, 0)
+    publish.assert_called_once_with(rows(schedule)[0].id, 0, traceparent="")
 
 
 def test_a_time_has_one_row_even_when_the_clock_is_set_back() -> None:

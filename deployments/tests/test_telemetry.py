@@ -177,6 +177,13 @@ def test_a_hint_is_sent_on_behalf_of_who_asked_for_it(story: Story) -> None:
     assert story.sent.get(timeout=20) == (execution.id, TRACEPARENT)
 
 
+def test_a_hint_of_a_trace_that_is_not_done_here_is_sent_on_behalf_of_that(story: Story) -> None:
+    execution = make_queued()
+    Publisher().publish(execution.id, 0, traceparent=TRACEPARENT)
+
+    assert story.sent.get(timeout=20) == (execution.id, TRACEPARENT)
+
+
 def test_a_worker_that_is_lost_with_an_execution_is_counted(story: Story) -> None:
     execution = make_queued()
     lifecycle.claim({lifecycle.Fence(execution.id, 1, "lost"): 2}, started_at=timezone.now())

@@ -6,13 +6,15 @@ and as `other` beyond it. No id is ever a label.
 
 import threading
 import time
+from datetime import datetime
 from functools import cache
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics import disable_created_metrics
 
-from deployments.telemetry import ObservedRun, RunEnd
+from deployments.scheduling.figures import LATENESS_BOUNDS
+from deployments.telemetry import ObservedFiring, ObservedRun, RunEnd
 from executor.events import Event
 from orchestration_site.telemetry.observing import SiteObserver
 
@@ -71,6 +73,12 @@ class ProcessMetrics(SiteObserver):
         self.attempts_left = self._counter(
             "attempts_left_total", "Attempts that ended before their execution did.", ("why",)
         )
+        self.lateness = self._histogram(
+            "schedule_lateness_seconds",
+            "From the moment at which a scheduled time was to fire until its execution was stored.",
+            (),
+            LATENESS_BOUNDS,
+        )
         self.lost = self._counter("lost_leases_total", "Executions whose worker was found to be lost.", ())
         self.calls = self._counter(
             "provider_requests_total", "Requests to models, by what came of them.", ("provider", "model", "outcome")
@@ -88,6 +96,9 @@ class ProcessMetrics(SiteObserver):
 
     def follow_request(self, scope: Any) -> "RequestCount":
         return RequestCount(self, scope)
+
+    def follow_firing(self, firing: ObservedFiring) -> "FiringCount":
+        return FiringCount(self, firing)
 
     def count_lost_lease(self) -> None:
         self.lost.inc()
@@ -161,6 +172,19 @@ class RunCounts:
 
     def _labels(self, model: str) -> tuple[str, str]:
         return self._run.kind_of(model) or OTHER, self._metrics.models.label(model)
+
+
+class FiringCount:
+    """Counts how late one scheduled time was, once its execution is stored."""
+
+    traceparent = ""
+
+    def __init__(self, metrics: ProcessMetrics, firing: ObservedFiring) -> None:
+        self._metrics = metrics
+        self._fires_at = firing.fires_at
+
+    def end(self, at: datetime) -> None:
+        self._metrics.lateness.observe(max(0.0, (at - self._fires_at).total_seconds()))
 
 
 class RequestCount:

@@ -5,6 +5,7 @@ Nothing is registered globally: libraries that could make spans of their own, of
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from deployments.executions.publisher import RUN_EXECUTION
-from deployments.telemetry import ObservedRun
+from deployments.telemetry import ObservedFiring, ObservedRun
 from orchestration_site.environment import Environment
 from orchestration_site.logs import hide_in_text
 from orchestration_site.telemetry.observing import SiteObserver
@@ -46,9 +47,7 @@ class Tracing(SiteObserver):
         self._captures_content = captures_content
 
     def current_traceparent(self) -> str:
-        carrier: dict[str, str] = {}
-        _W3C.inject(carrier)
-        return carrier.get("traceparent", "")
+        return write_traceparent(None)
 
     @contextmanager
     def publishing(self, execution_id: UUID, traceparent: str) -> Iterator[None]:
@@ -77,6 +76,9 @@ class Tracing(SiteObserver):
         return RunSpans(
             self._tracer, run, parent=read_traceparent(run.traceparent), captures_content=self._captures_content
         )
+
+    def follow_firing(self, firing: ObservedFiring) -> "FiringSpan":
+        return FiringSpan(self._tracer, firing)
 
     def follow_request(self, scope: Any) -> "RequestSpan | None":
         if scope["type"] != "http":
@@ -114,6 +116,34 @@ class RequestSpan:
         reset_contextvars(**self._named)
         detach(self._attached)
         self._span.end()
+
+
+class FiringSpan:
+    """The span of one scheduled time: the trace of its execution begins with it, whoever fires it."""
+
+    def __init__(self, tracer: trace.Tracer, firing: ObservedFiring) -> None:
+        self._fires_at = firing.fires_at
+        attributes = {
+            "orchestration.schedule.id": str(firing.schedule_id),
+            "orchestration.schedule.time": firing.scheduled_for.isoformat(),
+            "orchestration.execution.id": str(firing.execution_id),
+            "orchestration.deployment.id": str(firing.deployment_id),
+            "orchestration.deployment.path": firing.deployment_path,
+        }
+        # Of no request, even where one changes the schedule: it did not ask for what was due before.
+        self._span = tracer.start_span("fire schedule", Context(), attributes=attributes)
+        self.traceparent = write_traceparent(trace.set_span_in_context(self._span, Context()))
+
+    def end(self, at: datetime) -> None:
+        self._span.set_attribute("orchestration.schedule.lateness", max(0.0, (at - self._fires_at).total_seconds()))
+        self._span.end()
+
+
+def write_traceparent(context: Context | None) -> str:
+    """That context's trace, in W3C's form; with None that of what is done here. Empty for none."""
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier, context)
+    return carrier.get("traceparent", "")
 
 
 def read_traceparent(traceparent: str) -> Context:

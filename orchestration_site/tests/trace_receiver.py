@@ -35,11 +35,18 @@ class TraceReceiver:
 
     def wait_for(self, trace_id: str, is_whole: Callable[[list[Span]], bool]) -> list[Span]:
         """The spans of that trace, once they are whole."""
+        return self._wait(lambda span: span.trace_id.hex() == trace_id, is_whole)
+
+    def wait_for_one(self, is_wanted: Callable[[Span], bool]) -> Span:
+        """The first of those spans, once it has come."""
+        return self._wait(is_wanted, bool)[0]
+
+    def _wait(self, is_wanted: Callable[[Span], bool], is_whole: Callable[[list[Span]], bool]) -> list[Span]:
         until = time.monotonic() + PATIENCE_SECONDS
         with self._came:
-            while not is_whole(found := [span for span in self.spans if span.trace_id.hex() == trace_id]):
+            while not is_whole(found := [span for span in self.spans if is_wanted(span)]):
                 left = until - time.monotonic()
-                assert left > 0, f"Of the trace came {[span.name for span in found]}."
+                assert left > 0, f"Of the spans came {[span.name for span in found]}."
                 self._came.wait(left)
         return found
 

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from deployments.telemetry import ObservedRun
+from deployments.telemetry import ObservedFiring, ObservedRun
 from executor.events import Event, EventType
 
 EXECUTION = UUID("01990000-0000-7000-8000-000000000001")
 DEPLOYMENT = UUID("01990000-0000-7000-8000-000000000002")
+SCHEDULE = UUID("01990000-0000-7000-8000-000000000003")
 BEGAN = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 TRACEPARENT = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -28,6 +29,12 @@ def observed_run(**fields: Any) -> ObservedRun:
         "kind_of": lambda model: {"mine": "openai", "ours": "google"}.get(model.partition(":")[0], ""),
     }
     return ObservedRun(**known | fields)
+
+
+def observed_firing() -> ObservedFiring:
+    """A scheduled time of noon, with a jitter of three seconds."""
+    fires_at = BEGAN + timedelta(seconds=3)
+    return ObservedFiring(EXECUTION, SCHEDULE, DEPLOYMENT, "/api/deployed/greet", BEGAN, fires_at)
 
 
 def event(event_type: EventType, seconds: float, /, *, key: str | None = None, **payload: Any) -> Event:

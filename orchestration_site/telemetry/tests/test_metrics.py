@@ -1,5 +1,6 @@
 """What a process counts: what happened, under few labels, and never under an id."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from orchestration_site.telemetry.metrics import MAX_DEPLOYMENTS, MAX_MODELS, Bo
 from orchestration_site.telemetry.observing import ObservedRequests
 from orchestration_site.telemetry.tests.asgi import application, ask
 from orchestration_site.telemetry.tests.observed import (
+    BEGAN,
     completed,
     event,
     failed,
+    observed_firing,
     observed_run,
     retrying,
     started,
@@ -83,6 +86,20 @@ def test_an_attempt_that_was_left_is_no_execution_that_ended(metrics: ProcessMet
     assert value(metrics, "attempts_left_total", why="unclaimed") is None
     assert outcomes(metrics) == {"broken_off": 1}
     assert value(metrics, "running_executions") == 0
+
+
+def test_how_late_a_scheduled_time_was_is_counted_once_it_is_stored(metrics: ProcessMetrics) -> None:
+    """From the moment at which it was to fire, which is its jitter later; a clock that is behind makes none early."""
+    fired = [metrics.follow_firing(observed_firing()) for _ in range(3)]
+    assert value(metrics, "schedule_lateness_seconds_count") == 0
+    for follower, seconds in zip(fired, (3.2, 10.5, 1), strict=True):
+        follower.end(BEGAN + timedelta(seconds=seconds))
+
+    assert value(metrics, "schedule_lateness_seconds_count") == 3
+    assert value(metrics, "schedule_lateness_seconds_sum") == pytest.approx(0.2 + 7.5)
+    assert value(metrics, "schedule_lateness_seconds_bucket", le="0.05") == 1
+    assert value(metrics, "schedule_lateness_seconds_bucket", le="0.25") == 2
+    assert value(metrics, "schedule_lateness_seconds_bucket", le="30.0") == 3
 
 
 def test_however_many_deployments_and_models_there_are_the_labels_are_few(metrics: ProcessMetrics) -> None:

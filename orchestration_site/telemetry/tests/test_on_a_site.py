@@ -16,6 +16,7 @@ from orchestration_site.tests.sites import Site
 from orchestration_site.tests.trace_receiver import TraceReceiver, attributes_of
 
 ROUTE = "POST /api/deployed/"
+FIRE = "fire schedule"
 SEND, PROCESS = "send deployments.run_execution", "process deployments.run_execution"
 
 
@@ -64,6 +65,24 @@ def test_one_trace_leads_from_the_request_through_the_broker_to_the_call_of_the_
     assert not [span for span in spans if "messages" in str(attributes_of(span))], "what was said is not in it"
     assert "orchestration" in traces.services
     assert traces.headers[0]["x-tenant"] == "tests"
+
+
+def test_the_trace_of_a_scheduled_execution_leads_from_the_beat_to_the_worker(
+    deployed: Deployed, distributed_site: Site, traces: TraceReceiver
+) -> None:
+    deployed.change(schedule={"interval_seconds": 1, "input_data": {"text": "Ada"}})
+    try:
+        fired = traces.wait_for_one(
+            lambda span: span.name == FIRE and attributes_of(span)["orchestration.deployment.id"] == deployed.id
+        )
+        spans = traces.wait_for(fired.trace_id.hex(), lambda found: {SEND, PROCESS} <= {span.name for span in found})
+    finally:
+        deployed.change(schedule=None)
+
+    assert not fired.parent_span_id
+    assert {span.parent_span_id for span in spans if span.name in (SEND, PROCESS)} == {fired.span_id}
+    beat = read(distributed_site, distributed_site.processes["beat"])
+    assert sum_of(beat, "orchestration_schedule_lateness_seconds") > 0
 
 
 def name_of(span: Span) -> str:

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -16,12 +17,15 @@ from executor.events import Event
 from orchestration_site.telemetry.spans import RunSpans
 from orchestration_site.telemetry.tests.observed import (
     BEGAN,
+    DEPLOYMENT,
     EXECUTION,
+    SCHEDULE,
     TRACE,
     TRACEPARENT,
     completed,
     event,
     failed,
+    observed_firing,
     observed_run,
     retrying,
     started,
@@ -214,6 +218,46 @@ class TestPublishing:
     def test_what_a_sweep_sends_again_begins_no_trace(self, traced: Trace) -> None:
         with Tracing(traced.provider, captures_content=False).publishing(EXECUTION, ""):
             pass
+        assert traced.spans == []
+
+
+class TestFiring:
+    def test_the_trace_of_a_scheduled_execution_begins_with_its_firing(self, traced: Trace) -> None:
+        tracing = Tracing(traced.provider, captures_content=False)
+        firing = tracing.follow_firing(observed_firing())
+        firing.end(BEGAN + timedelta(seconds=3.5))
+        with tracing.publishing(EXECUTION, firing.traceparent):
+            pass
+        traced.follow(end=RunEnd("released"), traceparent=firing.traceparent)
+
+        fired = traced.named("fire schedule")
+        assert fired.parent is None
+        assert {
+            traced.parent_of(name) for name in ("send deployments.run_execution", "process deployments.run_execution")
+        } == {"fire schedule"}
+        assert attributes_of(fired) == {
+            "orchestration.schedule.id": str(SCHEDULE),
+            "orchestration.schedule.time": BEGAN.isoformat(),
+            "orchestration.schedule.lateness": 0.5,
+            "orchestration.execution.id": str(EXECUTION),
+            "orchestration.deployment.id": str(DEPLOYMENT),
+            "orchestration.deployment.path": "/api/deployed/greet",
+        }
+
+    def test_it_is_no_part_of_the_request_that_changes_the_schedule(self, traced: Trace) -> None:
+        tracing = Tracing(traced.provider, captures_content=False)
+        attached = attach(read_traceparent(TRACEPARENT))
+        try:
+            firing = tracing.follow_firing(observed_firing())
+        finally:
+            detach(attached)
+        firing.end(BEGAN)
+
+        assert traced.named("fire schedule").parent is None
+        assert TRACE not in firing.traceparent
+
+    def test_of_what_was_not_stored_nothing_is_sent(self, traced: Trace) -> None:
+        Tracing(traced.provider, captures_content=False).follow_firing(observed_firing())
         assert traced.spans == []
 
 
