@@ -1,13 +1,11 @@
 """Resident memory of the processes when nothing happens, after one execution has run through each."""
 
-import asyncio
 import json
 import time
 import urllib.request
 
 import psutil
 
-from bench.load import call
 from bench.measurement import Measurement
 from bench.stacks import Ours
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
@@ -29,9 +27,7 @@ def measure_memory(postgres_url: str, redis_url: str) -> list[Measurement]:
 
 def measure_memory_of(running: Ours) -> list[Measurement]:
     """Of a system that runs already, with as many of each role as it has; one of each is bounded."""
-    running.deploy("memory", "openai:mock")
-    target = running.target("memory")
-    asyncio.run(call(target, calls=1, callers=1))
+    _execute_once(running.base_url, running.key)
     time.sleep(SETTLE_SECONDS)
     each = {name: resident_mb(pid) for name, pid in running.processes.items()}
     of_roles = {name.split()[0]: size for name, size in sorted(each.items(), key=lambda pair: pair[1])}
@@ -40,14 +36,14 @@ def measure_memory_of(running: Ours) -> list[Measurement]:
 
 
 def _idle(site: Site) -> dict[str, float]:
-    _execute_once(site)
+    _execute_once(site.base_url, site.make_key())
     time.sleep(SETTLE_SECONDS)
     return {name: resident_mb(process.running.pid) for name, process in site.processes.items()}
 
 
-def _execute_once(site: Site) -> None:
-    headers = {"Authorization": f"Bearer {site.make_key()}", "Content-Type": "application/json"}
-    url = f"{site.base_url}/api/deployed/feedback-analysis"
+def _execute_once(base_url: str, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    url = f"{base_url}/api/deployed/feedback-analysis"
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:  # noqa: S310 - our own http URL
         example = json.load(answer)["example"]
     request = urllib.request.Request(url, json.dumps(example).encode(), headers)  # noqa: S310 - our own http URL
