@@ -38,6 +38,7 @@ Action = Literal[
     "alert.removed",
     "alert.secret_rotated",
     "alert.resent",
+    "alert.tested",
     "alert.switched_off",
     "worker.drained",
     "worker.resumed",

@@ -5,14 +5,16 @@ is lost is due again then, and told twice rather than never.
 """
 
 import logging
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, Window
+from django.db.models import BooleanField, ExpressionWrapper, F, Q, Window
 from django.db.models.functions import Coalesce, Now, RowNumber
 from django.utils import timezone
 
@@ -25,8 +27,9 @@ log = logging.getLogger(__name__)
 
 #: Longer than any try takes.
 CLAIM_TIME: Final = timedelta(seconds=60)
-#: Deliveries of one target that one worker sends at once.
+#: Deliveries of one target, and of one team's targets, that one worker sends at once.
 PER_TARGET: Final = 5
+PER_TEAM: Final = 25
 #: So many of those that one e-mail tells of are listed in it.
 LISTED: Final = 20
 SYSTEM: Final = "system"
@@ -62,12 +65,23 @@ class Outcome:
         return self.status_code == 410
 
 
-def claim_due(*, room: int, busy: Collection[UUID] = ()) -> list[Claim]:
-    """Take deliveries that are due, in turns over their targets, but none of the busy ones."""
+def claim_due(
+    *, room: int, busy: Collection[UUID] = (), of_teams: Mapping[int, int] = MappingProxyType({})
+) -> list[Claim]:
+    """Take deliveries that are due, in turns over their targets, but none of the busy ones.
+
+    Targets that fail come after those that do not: whoever lets many stall holds up nobody else. Of `of_teams` so many
+    are on their way already, and no team has more than its share.
+    """
     due = AlertDelivery.objects.filter(_due()).exclude(target_id__in=busy)
+    full = [team_id for team_id, count in of_teams.items() if count >= PER_TEAM]
+    fails = ExpressionWrapper(Q(target__failing_since__isnull=False), output_field=BooleanField())
     turn = Window(RowNumber(), partition_by=[F("target_id")], order_by=[F("created_at"), F("id")])
-    first = due.annotate(turn=turn).filter(turn__lte=PER_TARGET).order_by("turn", "created_at")
-    found = list(first.values_list("id", "target_id")[:room])
+    first = (
+        due.exclude(target__deployment__team_id__in=full).annotate(turn=turn, fails=fails).filter(turn__lte=PER_TARGET)
+    )
+    in_turn = first.order_by("fails", "turn", "created_at")
+    found = _share(in_turn.values_list("id", "target_id", "target__deployment__team_id")[:room], of_teams)
     if not found:
         return []
     with transaction.atomic():
@@ -76,11 +90,43 @@ def claim_due(*, room: int, busy: Collection[UUID] = ()) -> list[Claim]:
         rows = free.select_for_update(skip_locked=True, no_key=True, of=("self",)).order_by("id")
         targets = {target.id: target for target in rows.select_related("deployment")}
         still = AlertDelivery.objects.filter(_due(), id__in=[each for each, _ in found], target_id__in=targets)
-        deliveries = list(still.select_for_update(skip_locked=True, of=("self",)).order_by("created_at", "id"))
+        locked = list(still.select_for_update(skip_locked=True, of=("self",)).order_by("created_at", "id"))
+        deliveries = [each for each in locked if not _give_up(each)]
         webhooks = [each for each in deliveries if targets[each.target_id].kind == AlertTarget.Kind.WEBHOOK]
         claims = _claim_webhooks(webhooks, targets)
         mailing = {each.target_id for each in deliveries} - {each.target_id for each in webhooks}
         return claims + [claim for target_id in mailing if (claim := _claim_mail(targets[target_id])) is not None]
+
+
+def _share(rows: Iterable[tuple[UUID, UUID, int]], of_teams: Mapping[int, int]) -> list[tuple[UUID, UUID]]:
+    """Those that their teams have room for. When all was one team's, the next look is for the others."""
+    counts = Counter(of_teams)
+    found = []
+    for delivery_id, target_id, team_id in rows:
+        if counts[team_id] < PER_TEAM:
+            counts[team_id] += 1
+            found.append((delivery_id, target_id))
+    return found
+
+
+def _give_up(delivery: AlertDelivery) -> bool:
+    """Whether it was tried as often as it may be, and no worker came to tell of the last time."""
+    if delivery.tries <= len(PAUSES):
+        return False
+    now = timezone.now()
+    failed = {"status": AlertDelivery.Status.FAILED, "next_try_at": None, "ended_at": now}
+    AlertDelivery.objects.filter(id=delivery.id).update(**failed)
+    error = "Of the last try nobody told how it ended: its worker was lost."
+    AlertTry.objects.create(delivery_id=delivery.id, at=now, duration_ms=0, error=error)
+    return True
+
+
+def is_claimed(delivery: AlertDelivery) -> bool:
+    """Whether a worker is at it just now: its claim lasts, and no try is logged since."""
+    now, until = timezone.now(), delivery.next_try_at
+    if delivery.status != PENDING or not delivery.tries or until is None or not now < until <= now + CLAIM_TIME:
+        return False
+    return not delivery.log.filter(at__gte=until - CLAIM_TIME).exists()
 
 
 def settle(claim: Claim, outcome: Outcome) -> bool:
@@ -147,7 +193,8 @@ def _claim_webhooks(deliveries: list[AlertDelivery], targets: dict[UUID, AlertTa
 
 def _claim_mail(target: AlertTarget) -> Claim | None:
     """One e-mail about all that is pending; None while the target is to be left in peace."""
-    pending = AlertDelivery.objects.filter(target=target, status=PENDING)
+    # What another worker has on its way is not due: it is not told of twice.
+    pending = AlertDelivery.objects.filter(target=target, status=PENDING, next_try_at__lte=Now())
     rested = AlertTarget.objects.filter(Q(quiet_until__isnull=True) | Q(quiet_until__lte=Now()), id=target.id)
     if not rested.update(quiet_until=Now() + CLAIM_TIME):
         pending.filter(next_try_at__lt=target.quiet_until).update(next_try_at=target.quiet_until)

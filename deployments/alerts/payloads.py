@@ -84,6 +84,14 @@ def payload(event: str, at: datetime, data: JsonObject) -> JsonObject:
     return {"type": event, "timestamp": _instant(at), "data": data}
 
 
+def without_result(told: JsonObject) -> JsonObject:
+    """The same for who may not see results, and for when there is none to be seen any more."""
+    data = told.get("data")
+    if not isinstance(data, dict) or "result" not in data:
+        return told
+    return told | {"data": data | {"result": None, "result_left_out": True}}
+
+
 def link_to(path: str) -> str:
     """An address that people can open; the path alone where the site does not know its own name."""
     return settings.ENVIRONMENT.site_url.rstrip("/") + path

@@ -1,5 +1,5 @@
-"""A worker's sending of alerts, on its event loop: many at a time, and few to one target, so that one that stalls holds
-up neither executions nor the others.
+"""A worker's sending of alerts, on its event loop: many at a time, few to one target and half of them to one team's, so
+that what stalls holds up neither executions nor the others.
 """
 
 import asyncio
@@ -60,7 +60,8 @@ class AlertSender:
 
     async def _send_due(self) -> None:
         while (room := MOST_AT_ONCE - len(self._sending)) > 0:
-            claims = await in_database_thread(claim_due, room=room, busy=self._busy())
+            of_teams = Counter(claim.target.deployment.team_id for claim in self._sending.values())
+            claims = await in_database_thread(claim_due, room=room, busy=self._busy(), of_teams=of_teams)
             for claim in claims:
                 task = asyncio.create_task(self._send(claim))
                 self._sending[task] = claim

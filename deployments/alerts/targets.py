@@ -11,16 +11,22 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from access.audit import Action, record_action
-from deployments.alerts.deliveries import park, unpark
+from deployments.alerts.deliveries import CLAIM_TIME, is_claimed, park, unpark
 from deployments.alerts.outbox import write_test
 from deployments.alerts.signing import make_secret
 from deployments.executions.publisher import publisher
-from deployments.models import AlertDelivery, AlertTarget, Deployment
+from deployments.models import AlertDelivery, AlertTarget, AlertTry, Deployment
+from deployments.models.alert import TEST_EVENT
 from designs.base_urls import problem_with_webhook_url
 from designs.providers import may_be_private
 from executor.errors import Problem
 
 MAX_TARGETS: Final = 20
+#: Within so long, a target is tested so often, all of a team's are, and one delivery is tried so often again.
+BY_HAND_WITHIN: Final = timedelta(hours=1)
+TESTS_OF_TARGET: Final = 10
+TESTS_OF_TEAM: Final = 60
+TRIES_OF_DELIVERY: Final = 20
 #: How long the secret before is signed with as well.
 GRACE: Final = timedelta(hours=24)
 #: Of each kind, what only it has.
@@ -37,6 +43,15 @@ class InvalidAlert(Exception):
 
 class AlertGone(Exception):
     """The target, or its delivery, is not there any more."""
+
+
+class AlertTooOften(Exception):
+    """What is sent by hand is bounded: it goes to whom it may concern nothing, in the operator's name."""
+
+    def __init__(self, sentence: str, pause: timedelta | None = None) -> None:
+        super().__init__(f"{sentence} Try again later.")
+        #: Seconds.
+        self.retry_after = int((pause or BY_HAND_WITHIN).total_seconds())
 
 
 class AlertIsOff(Exception):
@@ -109,27 +124,43 @@ def remove_target(*, target: AlertTarget, by: str) -> None:
         _record("alert.removed", current, by, {"kind": current.kind})
 
 
-def send_test(*, target: AlertTarget) -> AlertDelivery:
-    """A harmless delivery, sent at once even where an e-mail would have to wait."""
+def send_test(*, target: AlertTarget, by: str) -> AlertDelivery:
+    """A harmless delivery; the first one of an hour at once even where an e-mail would have to wait."""
     with transaction.atomic():
         current = _lock(target)
         if not current.enabled:
             raise AlertIsOff(AlertIsOff.__doc__)
-        AlertTarget.objects.filter(id=current.id).update(quiet_until=None)
+        recent = AlertDelivery.objects.filter(event=TEST_EVENT, created_at__gt=timezone.now() - BY_HAND_WITHIN)
+        of_target = recent.filter(target=current).count()
+        if of_target >= TESTS_OF_TARGET:
+            raise AlertTooOften(f"An alert is tested {TESTS_OF_TARGET} times an hour at most.")
+        # Two at once of different targets may both find the last place: the bound need not be exact.
+        if recent.filter(target__deployment__team_id=current.deployment.team_id).count() >= TESTS_OF_TEAM:
+            raise AlertTooOften(f"A team's alerts are tested {TESTS_OF_TEAM} times an hour at most.")
+        if not of_target:
+            AlertTarget.objects.filter(id=current.id).update(quiet_until=None)
+            current.quiet_until = None
+        _record("alert.tested", current, by, {})
         return write_test(current)
 
 
 def resend_delivery(*, target: AlertTarget, delivery_id: UUID, by: str) -> AlertDelivery:
-    """Send it again now, with the same id, and with as many tries as at first."""
+    """Send it again, with the same id, and with as many tries as at first: now, if it was not tried just before."""
     with transaction.atomic():
         current = _lock(target)
         if not current.enabled:
             raise AlertIsOff(AlertIsOff.__doc__)
         found = AlertDelivery.objects.filter(id=delivery_id, target=current)
+        if any(map(is_claimed, found)):
+            raise AlertTooOften("It is being sent just now.", CLAIM_TIME)
+        recent = AlertTry.objects.filter(delivery_id=delivery_id, at__gt=timezone.now() - BY_HAND_WITHIN).count()
+        if recent >= TRIES_OF_DELIVERY:
+            raise AlertTooOften(f"One delivery is tried {TRIES_OF_DELIVERY} times an hour at most.")
         again = {"status": AlertDelivery.Status.PENDING, "tries": 0, "ended_at": None, "sent_with": None}
         if not found.update(next_try_at=Now(), **again):
             raise AlertGone
-        AlertTarget.objects.filter(id=current.id).update(quiet_until=None)
+        if not recent:
+            AlertTarget.objects.filter(id=current.id).update(quiet_until=None)
         _record("alert.resent", current, by, {"delivery": str(delivery_id)})
         transaction.on_commit(publisher.publish_alerts)
         return found.get()

@@ -1,10 +1,13 @@
 """The JSON of alerts: their targets, in both directions, and what was told."""
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from deployments.alerts.payloads import without_result
 from deployments.api.serializers import JsonObjectField
 from deployments.models import AlertDelivery, AlertTarget, AlertTry
 from deployments.models.alert import ALERT_EVENTS
+from executor.json_types import JsonObject
 from rest.serializers import StrictSerializer
 
 MAX_URL_CHARACTERS = 2_000
@@ -106,9 +109,12 @@ class AlertTrySerializer(serializers.ModelSerializer[AlertTry]):
 
 
 class AlertDeliverySerializer(serializers.ModelSerializer[AlertDelivery]):
-    """What a target was told, or is to be told. `id` is the `webhook-id`."""
+    """What a target was told, or is to be told. `id` is the `webhook-id`.
 
-    payload = JsonObjectField()
+    A result is shown only where the context says `may_view`.
+    """
+
+    payload = serializers.SerializerMethodField(help_text="Its result is left out for who has no right to view.")
     execution_id = serializers.UUIDField(allow_null=True)
     log = AlertTrySerializer(many=True, help_text="Each try, the first one first.")
 
@@ -128,3 +134,8 @@ class AlertDeliverySerializer(serializers.ModelSerializer[AlertDelivery]):
             "log",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(JsonObjectField())
+    def get_payload(self, delivery: AlertDelivery) -> JsonObject:
+        told: JsonObject = delivery.payload
+        return told if self.context.get("may_view") else without_result(told)

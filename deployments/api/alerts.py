@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ViewSet
 
 from access.permissions import caller_of
@@ -18,6 +19,7 @@ from access.rights import RIGHTS
 from deployments.alerts.targets import (
     AlertGone,
     AlertIsOff,
+    AlertTooOften,
     InvalidAlert,
     add_target,
     change_target,
@@ -91,7 +93,9 @@ class AlertViewSet(AwaitMixin, ViewSet):
     )
     def partial_update(self, request: Request, pk: UUID, alert_id: UUID) -> Response:
         target, given = self._find_target(), _valid(AlertChanges, request)
-        self._check_result(target.deployment, given)
+        # What results it is sent goes where it is changed to. It may be switched off all the same.
+        if given != {"enabled": False}:
+            self._check_result(target.deployment, {"includes_result": target.includes_result} | given)
         with _refusals():
             changed = change_target(target=target, fields=given, by=caller_of(request).label)
         return Response(AlertSerializer(changed).data)
@@ -130,8 +134,8 @@ class AlertViewSet(AwaitMixin, ViewSet):
         target = self._find_target()
         _valid(NoFields, request)
         with _refusals():
-            delivery = send_test(target=target)
-        return Response(AlertDeliverySerializer(delivery).data, status=202)
+            delivery = send_test(target=target, by=caller_of(request).label)
+        return Response(self._shown(delivery).data, status=202)
 
     @extend_schema(
         operation_id="deployments_alerts_deliveries",
@@ -153,13 +157,13 @@ class AlertViewSet(AwaitMixin, ViewSet):
             rows = rows.filter(status=wanted)
         paginator = KeysetPagination()
         page = paginator.paginate_queryset(rows, request, view=self)
-        return paginator.get_paginated_response(AlertDeliverySerializer(page, many=True).data)
+        return paginator.get_paginated_response(self._shown(page, many=True).data)
 
     @extend_schema(
         operation_id="deployments_alerts_delivery", summary="One delivery", responses=AlertDeliverySerializer
     )
     def delivery(self, request: Request, pk: UUID, alert_id: UUID, delivery_id: UUID) -> Response:
-        return Response(AlertDeliverySerializer(get_object_or_404(self._deliveries(), id=delivery_id)).data)
+        return Response(self._shown(get_object_or_404(self._deliveries(), id=delivery_id)).data)
 
     @extend_schema(
         operation_id="deployments_alerts_resend",
@@ -170,9 +174,15 @@ class AlertViewSet(AwaitMixin, ViewSet):
     def resend(self, request: Request, pk: UUID, alert_id: UUID, delivery_id: UUID) -> Response:
         target = self._find_target()
         _valid(NoFields, request)
+        self._check_result(target.deployment, {"includes_result": target.includes_result})
         with _refusals():
             delivery = resend_delivery(target=target, delivery_id=delivery_id, by=caller_of(request).label)
-        return Response(AlertDeliverySerializer(delivery).data, status=202)
+        return Response(self._shown(delivery).data, status=202)
+
+    def _shown(self, deliveries: Any, *, many: bool = False) -> BaseSerializer[Any]:
+        """Without results for who may not see them."""
+        may_view = caller_of(self.request).may_in(self._find_deployment().team_id, "view")
+        return AlertDeliverySerializer(deliveries, many=many, context={"may_view": may_view})
 
     def _find_deployment(self) -> Deployment:
         known = Deployment.objects.known_to(caller_of(self.request)).live()
@@ -189,7 +199,10 @@ class AlertViewSet(AwaitMixin, ViewSet):
     def _check_result(self, deployment: Deployment, given: dict[str, Any]) -> None:
         """Who may not see results does not have them sent."""
         if given.get("includes_result") and not caller_of(self.request).may_in(deployment.team_id, "view"):
-            raise PermissionDenied("To have results told, the right to view is needed. Leave includes_result out.")
+            raise PermissionDenied(
+                "To have results told, or told elsewhere or again, the right to view is needed."
+                " Send includes_result as false, or leave it out."
+            )
 
 
 def _targets(deployment: Deployment) -> QuerySet[AlertTarget]:
@@ -213,5 +226,8 @@ def _refusals() -> Iterator[None]:
         raise invalid(field_errors_of(refused.problems)) from None
     except AlertIsOff as refused:
         raise ApiProblem(409, "alert-is-off", str(refused)) from None
+    except AlertTooOften as refused:
+        headers = {"Retry-After": str(refused.retry_after)}
+        raise ApiProblem(429, "alert-too-often", str(refused), headers=headers) from None
     except AlertGone:
         raise ApiProblem(404, "not-found", "There is no such alert, or no such delivery of it.") from None

@@ -139,6 +139,9 @@ class AlertDelivery(models.Model):
             models.Index(fields=["target", "created_at", "id"], name="delivery_by_target"),
             models.Index(fields=["created_at"], name="delivery_by_time"),
             models.Index(
+                fields=["execution_id"], name="delivery_of_execution", condition=Q(execution_id__isnull=False)
+            ),
+            models.Index(
                 fields=["next_try_at", "target"],
                 name="delivery_due",
                 condition=Q(status="pending", next_try_at__isnull=False),

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from deployments.models import DailyCharge, Deployment, ExecutionLog, ScheduleConfig
 from deployments.models.execution import NEWEST_FIRST, TERMINAL_STATUSES, UNFINISHED_STATUSES, ExecutionLogQuerySet
-from deployments.retention.policy import Bound, Policy, RetentionFields
+from deployments.retention.policy import RETENTION_FIELDS, Bound, Policy, RetentionFields
 
 #: Nothing younger goes, however few are kept. For that long an Idempotency-Key stands for its execution and its result,
 #: and a clock that is set back, or a stock beat, must find the row of a scheduled time that was fired.
@@ -45,6 +45,13 @@ class Scope:
     def of(cls, deployment: Deployment, own: RetentionFields | None = None) -> "Scope":
         """As it is, or as it would be with these fields."""
         return cls(deployment.id, Policy.of(own or RetentionFields.of(deployment)))
+
+    def is_in_force(self) -> bool:
+        """Whether the deployment has this policy still: whoever lengthens a period keeps from then on what is there."""
+        if self.deployment_id is None:
+            return True
+        now = Deployment.objects.only(*RETENTION_FIELDS).get(id=self.deployment_id)
+        return Scope.of(now).policy == self.policy
 
     @property
     def rows(self) -> ExecutionLogQuerySet:

@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from deployments.alerts.payloads import without_result
 from deployments.days import day_of
-from deployments.models import ExecutionEvent, ExecutionLog, RetentionTally
+from deployments.models import AlertDelivery, ExecutionEvent, ExecutionLog, RetentionTally
 from deployments.models.execution import TERMINAL_STATUSES, ExecutionLogQuerySet
 from deployments.retention.cutoffs import (
     Cutoff,
@@ -67,6 +68,8 @@ class Walk:
         looked_at = self._look(after)
         wanted, last = _choose(looked_at, self._is_wanted)
         removed = self._remove([row.id for row in wanted]) if wanted else 0
+        if removed is None:
+            return Step(0, None)
         is_end = len(looked_at) < LOOKED_AT and (not looked_at or last == _place(looked_at[-1]))
         return Step(removed, None if is_end else last)
 
@@ -82,9 +85,12 @@ class Walk:
         is_done = self.what == "payloads" and row.payload_removed_at is not None
         return row.status in TERMINAL_STATUSES and not is_done and row.id not in self.kept_ids
 
-    def _remove(self, ids: Sequence[UUID]) -> int:
+    def _remove(self, ids: Sequence[UUID]) -> int | None:
+        """How many went; None when this is no longer the period that is in force."""
         rows = ExecutionLog.objects.filter(id__in=ids)
         with transaction.atomic():
+            if not self.scope.is_in_force():
+                return None
             if self.what == "payloads":
                 locked = _lock(payloads_to_remove(rows))
                 self._remove_payloads(list(locked))
@@ -96,6 +102,7 @@ class Walk:
         return len(locked)
 
     def _remove_payloads(self, ids: Sequence[UUID]) -> None:
+        _forget_results(ids)
         ExecutionEvent.objects.filter(execution_id__in=ids).delete()
         ExecutionLog.objects.filter(id__in=ids).update(
             input_data={},
@@ -131,7 +138,15 @@ def _lock(rows: ExecutionLogQuerySet) -> dict[UUID, int]:
     return dict(locked)
 
 
+def _forget_results(ids: Sequence[UUID]) -> None:
+    """What alerts were told of results goes with the results. Their log stays."""
+    for delivery in AlertDelivery.objects.filter(execution_id__in=ids).only("payload"):
+        if (told := without_result(delivery.payload)) is not delivery.payload:
+            AlertDelivery.objects.filter(id=delivery.id).update(payload=told)
+
+
 def _remove_executions(ids: Sequence[UUID]) -> None:
+    _forget_results(ids)
     # With their events and spent Idempotency-Keys, as the models say; re-runs of them stay, without the reference.
     ExecutionLog.objects.filter(id__in=ids).only("id").delete()
 
@@ -139,7 +154,8 @@ def _remove_executions(ids: Sequence[UUID]) -> None:
 def _tally(owner_id: UUID, what: What, by_team: Counter[int]) -> None:
     """Count it for the day's record in the audit, in the transaction that does it."""
     day = day_of(timezone.now())
-    for team_id, count in by_team.items():
+    # Sorted, for of drafts one batch has several teams': two workers lock them in the same order.
+    for team_id, count in sorted(by_team.items()):
         tally = RetentionTally.objects.filter(day=day, owner_id=owner_id, team_id=team_id)
         changes = {what: F(what) + count}
         if tally.update(**changes):

@@ -42,7 +42,6 @@ class RetentionSweep:
     def run(self, *, seconds: float = SWEEP_SECONDS, progress: Progress | None = None) -> int:
         """Remove for so long, or until all is done once; how many payloads and executions went."""
         end, removed = time.monotonic() + seconds, 0
-        record_days()
         if not self._waiting and not self._walks:
             self._begin()
         while time.monotonic() < end and (walk := self._next_walk()) is not None:
@@ -53,6 +52,7 @@ class RetentionSweep:
                 progress(walk, step)
             if step.removed:
                 time.sleep(time.monotonic() - began)  # half of the time belongs to everybody else
+        record_days()
         return removed
 
     @property
@@ -74,10 +74,11 @@ class RetentionSweep:
 
     def _step(self, walk: Walk) -> Step:
         key = (walk.scope.owner_id, walk.what)
+        # Taken off meanwhile: one that fails is left until the next round, and the others go on.
+        self._walks.popleft()
         step = walk.step(self._places.get(key))
-        if step.place is None:
-            self._walks.popleft()
-        else:
+        if step.place is not None:
+            self._walks.appendleft(walk)
             self._places[key] = step.place
         return step
 

@@ -1,5 +1,6 @@
 """A delivery's way: written with what it tells of, claimed, tried, tried again, given up; and throttled by e-mail."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -12,15 +13,17 @@ from django.utils import timezone
 
 from access.models import AuditRecord
 from deployments.alerts import retention, tasks
-from deployments.alerts.deliveries import PER_TARGET, Claim, Outcome, claim_due, settle
+from deployments.alerts.deliveries import PER_TARGET, PER_TEAM, Claim, Outcome, claim_due, settle
 from deployments.alerts.outbox import write_alerts_of_ended, write_schedule_paused
 from deployments.alerts.retrying import GIVEN_UP_AFTER, JITTER, PAUSES, next_pause
+from deployments.alerts.targets import AlertTooOften, resend_delivery, send_test
 from deployments.executions import lifecycle
 from deployments.executions.lifecycle import Ending, Fence
 from deployments.executions.publisher import publisher
 from deployments.executions.retention import forget_old
 from deployments.models import AlertDelivery, AlertTarget, AlertTry, Deployment, ExecutionLog
-from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued
+from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued, make_version
+from deployments.tests.test_commands import make_team
 
 pytestmark = pytest.mark.django_db
 
@@ -201,6 +204,42 @@ class TestClaims:
         assert claim_due(room=100, busy=[many.id]) == []
         assert len(claim_due(room=100)) == 1
 
+    def test_one_that_is_being_sent_is_not_sent_again_by_hand(self) -> None:
+        target = make_alert()
+        delivery = make_delivery(target)
+        [claim] = claim_due(room=1)
+        with pytest.raises(AlertTooOften):
+            resend_delivery(target=target, delivery_id=delivery.id, by="user:test")
+        assert settle(claim, outcome("It refused."))
+        resend_delivery(target=target, delivery_id=delivery.id, by="user:test")
+        [again] = claim_due(room=1)
+        assert settle(again, outcome())
+
+    def test_one_whose_senders_are_lost_again_and_again_fails(self) -> None:
+        make_delivery(make_alert(), tries=len(PAUSES) + 1)
+        assert claim_due(room=1) == []
+        delivery = AlertDelivery.objects.get()
+        assert (delivery.status, delivery.next_try_at) == ("failed", None)
+        assert "its worker was lost" in AlertTry.objects.get().error
+
+    def test_targets_that_fail_come_last_and_no_team_has_more_than_its_share(self) -> None:
+        stalled = [make_alert(make_deployment(f"s{number}")) for number in range(PER_TEAM + 5)]
+        for target in stalled:
+            make_delivery(target)
+        theirs = make_alert(make_deployment("theirs", version=make_version(team=make_team("other"))))
+        make_delivery(theirs)
+        first = claim_due(room=50)
+        assert len(first) == PER_TEAM + 1
+        # What came first is on its way; the others of the same team have to wait.
+        ours = Counter(claim.target.deployment.team_id for claim in first)
+        make_delivery(theirs)
+        assert [claim.target.id for claim in claim_due(room=50, of_teams=ours)] == [theirs.id]
+        AlertTarget.objects.filter(id__in=[target.id for target in stalled]).update(failing_since=timezone.now())
+        AlertDelivery.objects.update(next_try_at=timezone.now())
+        healthy = make_alert(make_deployment("healthy"))
+        make_delivery(healthy)
+        assert healthy.id in {claim.target.id for claim in claim_due(room=3)}
+
     @pytest.mark.parametrize("fields", [{"enabled": False}, {"deleted_at": timezone.now()}])
     def test_nothing_is_sent_to_a_target_that_is_off_or_removed(self, fields: dict[str, Any]) -> None:
         make_delivery(make_alert(**fields))
@@ -274,6 +313,15 @@ class TestRetries:
 
 
 class TestThrottle:
+    def test_a_test_meanwhile_sends_nothing_twice(self) -> None:
+        target = make_alert(kind="email", addresses=["ops@example.com"])
+        make_delivery(target)
+        [first] = claim_due(room=1)
+        send_test(target=target, by="user:test")
+        for claim in claim_due(room=10):
+            assert first.delivery.id not in {each.id for each in claim.listed}
+        assert settle(first, outcome())
+
     """Of e-mail: the first at once, then one about all that came meanwhile."""
 
     @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,19 +13,23 @@ from django.conf import settings
 from django.core import mail
 from django.db.models import TextField
 from django.db.models.functions import Cast, Concat
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from access.models import AuditRecord, Team
+from access.principal import Verb
 from deployments.alerts.deliveries import PER_TARGET
 from deployments.alerts.outbox import write_test
 from deployments.alerts.signing import sign_webhook
-from deployments.alerts.targets import MAX_TARGETS
+from deployments.alerts.targets import MAX_TARGETS, TESTS_OF_TARGET, TESTS_OF_TEAM, TRIES_OF_DELIVERY
 from deployments.executions.start import start_execution
 from deployments.executions.worker import Worker
 from deployments.keys import Scope, make_key
 from deployments.models import AlertDelivery, AlertTarget, AlertTry, Deployment
 from deployments.tests.builders import make_alert, make_deployment, make_version, one_agent_document
 from deployments.tests.receivers import Receiver, run_receiver
+from designs.tests.builders import make_person
+from executor.json_types import JsonObject
 from orchestration_site.proving.mock_provider import MockProvider
 
 HOOK = {"kind": "webhook", "url": "https://example.com/hook?token=1", "events": ["execution.failed"]}
@@ -37,6 +42,12 @@ def client_of(*scopes: Scope, deployments: list[Deployment] | None = None) -> AP
     )
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {plaintext}")
+    return client
+
+
+def signed_in_with(*verbs: Verb) -> APIClient:
+    client = APIClient()
+    client.force_login(make_person("changer", *verbs))
     return client
 
 
@@ -183,11 +194,51 @@ class TestTargets:
         client.post(f"{here}/deliveries/{delivery['id']}/resend", {}, format="json")
         client.delete(here)
         told = list(AuditRecord.objects.filter(object_type="alert").order_by("id"))
-        actions = ["alert.added", "alert.changed", "alert.secret_rotated", "alert.resent", "alert.removed"]
-        assert [each.action for each in told] == actions
+        changes = ["alert.changed", "alert.secret_rotated", "alert.resent", "alert.removed"]
+        assert [each.action for each in told] == ["alert.added", "alert.tested", *changes]
         assert {(each.actor, each.object_id) for each in told} == {("key:crm", made["id"])}
-        assert told[1].details == {"fields": ["events", "url"]}
+        assert told[2].details == {"fields": ["events", "url"]}
         assert "example.com" not in json.dumps([each.details for each in told])
+
+    def test_results_go_nowhere_else_and_are_not_shown_without_the_right_to_view(
+        self, deployment: Deployment, address: str
+    ) -> None:
+        target = make_alert(deployment, includes_result=True)
+        told: JsonObject = {"type": "x", "data": {"result": "for viewers", "result_left_out": False}}
+        delivery = AlertDelivery.objects.create(
+            target=target, event="x", payload=told, created_at=timezone.now(), next_try_at=None
+        )
+        changer, viewer = signed_in_with("change"), client_of()
+        here, log = f"{address}/{target.id}", f"{address}/{target.id}/deliveries"
+        for changes in ({"url": "https://example.org/"}, {"events": ["execution.completed"]}, {"enabled": True}):
+            assert changer.patch(here, changes, format="json").status_code == 403
+        assert changer.post(f"{log}/{delivery.id}/resend", {}, format="json").status_code == 403
+        for answer in (changer.get(log), changer.get(f"{log}/{delivery.id}")):
+            assert answer.status_code == 200
+            assert "for viewers" not in answer.content.decode()
+        assert "for viewers" in viewer.get(f"{log}/{delivery.id}").content.decode()
+        assert changer.patch(here, {"enabled": False}, format="json").status_code == 200
+        assert changer.patch(here, {"includes_result": False, "enabled": True}, format="json").status_code == 200
+        assert changer.patch(here, {"events": ["execution.completed"]}, format="json").status_code == 200
+
+    def test_tests_are_bounded_for_a_target_and_for_a_team(self, deployment: Deployment, address: str) -> None:
+        client, targets = client_of(), [make_alert(deployment) for _ in range(TESTS_OF_TEAM // TESTS_OF_TARGET + 1)]
+        for target in targets[:-1]:
+            for _ in range(TESTS_OF_TARGET):
+                assert client.post(f"{address}/{target.id}/test", {}, format="json").status_code == 202
+        for target in (targets[0], targets[-1]):
+            refused = client.post(f"{address}/{target.id}/test", {}, format="json")
+            assert (refused.status_code, refused["Retry-After"]) == (429, "3600")
+        AlertDelivery.objects.update(created_at=timezone.now() - timedelta(hours=2))
+        assert client.post(f"{address}/{targets[0].id}/test", {}, format="json").status_code == 202
+
+    def test_a_delivery_is_not_tried_without_end(self, deployment: Deployment, address: str) -> None:
+        target = make_alert(deployment)
+        delivery = write_test(target)
+        for _ in range(TRIES_OF_DELIVERY):
+            AlertTry.objects.create(delivery=delivery, at=timezone.now(), duration_ms=1)
+        refused = client_of().post(f"{address}/{target.id}/deliveries/{delivery.id}/resend", {}, format="json")
+        assert (refused.status_code, refused["Retry-After"]) == (429, "3600")
 
     def test_deliveries_are_listed_newest_first_by_pages_and_status(self, deployment: Deployment, address: str) -> None:
         target, client = make_alert(deployment), client_of()

@@ -1,5 +1,6 @@
 """What retention removes, what it leaves, and what is said of it afterwards."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from deployments.deploying import DeploymentChanges, update_deployment
 from deployments.executions.rerunning import RerunRefused, rerun_execution
 from deployments.executions.reused import ParentGone, Rerun
 from deployments.models import (
+    AlertDelivery,
     DailyCharge,
     DailyUse,
     Deployment,
@@ -26,7 +28,8 @@ from deployments.retention.cutoffs import Scope
 from deployments.retention.policy import RetentionFields
 from deployments.retention.preview import Removable, count_removable
 from deployments.retention.sweep import RetentionSweep, record_days
-from deployments.tests.builders import make_deployment, make_ended, make_queued, make_schedule, make_version
+from deployments.tests.builders import make_alert, make_deployment, make_ended, make_queued, make_schedule, make_version
+from executor.json_types import JsonObject
 from executor.reuse import Reuse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
@@ -208,6 +211,59 @@ def test_one_sweep_ends_when_its_time_is_over_and_the_next_goes_on(monkeypatch: 
     assert not retention.is_done
     assert retention.run(seconds=60) == 3
     assert retention.is_done
+
+
+def test_a_period_that_is_lengthened_keeps_from_then_on_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removing, "ROWS_AT_ONCE", 1)
+    deployment = make_deployment(keep_history_days=10)
+    for days in (14, 13, 12, 11, 1):
+        ended(deployment, days)
+    steps = 0
+
+    def lengthen(*_: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            Deployment.objects.update(keep_history_days=0)
+
+    RetentionSweep().run(seconds=60, progress=lengthen)
+    assert left(deployment) == {12: "whole", 11: "whole", 1: "whole"}
+
+
+def test_a_history_that_cannot_be_removed_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, other = make_deployment("a", keep_history_days=10), make_deployment("b", keep_history_days=10)
+    for deployment in (broken, other):
+        ended(deployment, 11)
+        ended(deployment, 1)
+    remove = removing.Walk._remove
+
+    def fail(walk: removing.Walk, ids: Any) -> int | None:
+        if walk.scope.deployment_id == broken.id:
+            raise RuntimeError("This one is broken.")
+        return remove(walk, ids)
+
+    monkeypatch.setattr(removing.Walk, "_remove", fail)
+    one = RetentionSweep()
+    for _ in range(3):
+        with suppress(RuntimeError):
+            one.run(seconds=60)
+    assert (left(broken), left(other)) == ({11: "whole", 1: "whole"}, {1: "whole"})
+
+
+@pytest.mark.parametrize("fields", [{"keep_payload_days": 10}, {"keep_history_days": 10}])
+def test_what_alerts_were_told_of_results_goes_with_them(fields: dict[str, Any]) -> None:
+    deployment = make_deployment(**fields)
+    old, new = ended(deployment, 11), ended(deployment, 1)
+    target = make_alert(deployment)
+    told: JsonObject = {"type": "x", "data": {"result": "secret", "result_left_out": False, "cost": "1"}}
+    for execution in (old, new):
+        AlertDelivery.objects.create(
+            target=target, event="x", payload=told, execution_id=execution.id, created_at=execution.created_at
+        )
+    assert sweep() == 1
+    payloads = dict(AlertDelivery.objects.values_list("execution_id", "payload"))
+    assert payloads[old.id]["data"] == {"result": None, "result_left_out": True, "cost": "1"}
+    assert payloads[new.id] == told
 
 
 def test_a_step_that_fails_leaves_no_execution_half_removed(monkeypatch: pytest.MonkeyPatch) -> None:
