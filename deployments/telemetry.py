@@ -5,10 +5,11 @@ Without any of them nothing is told, and nothing is imported. One that fails is 
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
+from types import TracebackType
 from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -117,7 +118,7 @@ def observers() -> tuple[Observer, ...]:
 
 def current_traceparent() -> str:
     """The trace context of what is being done here; empty for none, and where nothing is traced."""
-    return next((found for each in observers() if (found := _ask(each.current_traceparent))), "")
+    return next((found for each in observers() if (found := ask(each.current_traceparent))), "")
 
 
 @contextmanager
@@ -125,14 +126,34 @@ def publishing(execution_id: UUID, traceparent: str) -> Iterator[None]:
     """While the workers are told of an execution."""
     with ExitStack() as stack:
         for each in observers():
-            _ask(partial(stack.enter_context, each.publishing(execution_id, traceparent)))
+            ask(partial(stack.enter_context, _Guarded(each.publishing(execution_id, traceparent))))
         yield
+
+
+class _Guarded:
+    """An observer's context, whose end keeps nobody from working."""
+
+    def __init__(self, context: AbstractContextManager[None]) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What the body raised is raised on, whatever the context makes of it."""
+        try:
+            self._context.__exit__(kind, raised, trace)
+        except Exception as error:
+            if error is not raised:
+                log.exception("What happened could not be measured")
 
 
 def count_lost_lease() -> None:
     """A worker was lost with an execution."""
     for each in observers():
-        _ask(each.count_lost_lease)
+        ask(each.count_lost_lease)
 
 
 class Firings:
@@ -143,15 +164,16 @@ class Firings:
 
     def add(self, firing: ObservedFiring) -> str:
         """Tell of one more; the trace context that its execution goes on with, empty for none."""
-        asked = [_ask(partial(each.follow_firing, firing)) for each in observers()]
+        asked = [ask(partial(each.follow_firing, firing)) for each in observers()]
         found = [follower for follower in asked if follower is not None]
         self._followers += found
-        return next((each.traceparent for each in found if each.traceparent), "")
+        traces = (ask(partial(getattr, each, "traceparent")) for each in found)
+        return next((trace for trace in traces if trace), "")
 
     def end(self, at: datetime) -> None:
         """The executions of all of them are stored."""
         for follower in self._followers:
-            _ask(partial(follower.end, at))
+            ask(partial(follower.end, at))
 
 
 class Followers:
@@ -165,8 +187,10 @@ class Followers:
         """Those who want to know of this attempt, which is described only where somebody asks."""
         if not observers():
             return cls(())
-        run = describe()
-        return cls([found for each in observers() if (found := _ask(partial(each.follow, run))) is not None])
+        run = ask(describe)
+        if run is None:
+            return cls(())
+        return cls([found for each in observers() if (found := ask(partial(each.follow, run))) is not None])
 
     def note(self, event: Event) -> None:
         self._tell(lambda follower: follower.note(event))
@@ -183,7 +207,7 @@ class Followers:
                 self._followers.remove(follower)
 
 
-def _ask(question: Callable[[], T]) -> T | None:
+def ask(question: Callable[[], T]) -> T | None:
     """What an observer answers; None where it fails."""
     try:
         return question()

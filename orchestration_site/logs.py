@@ -22,10 +22,10 @@ SECRET_NAME = re.compile(
     r"authorization|cookie|password|secret|api_?key|token|body|input_data|result_data", re.IGNORECASE
 )
 SECRET_TEXTS = (
-    re.compile(r"()\b(?:ok_[0-9a-f]{6,}_|sk-|AIza)[\w-]{8,}"),  # keys of ours, and the usual ones of model providers
-    re.compile(r"(?i)(\bbearer\s+)[^\s\"',;]+"),
-    re.compile(r"(?i)(\b(?:cookie|password|secret|api[_-]?key)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;]+"),
-    re.compile(r"(\w://[^\s/:@]+:)[^\s/@]+(?=@)"),  # the password within a URL
+    re.compile(r"()\b(?:ok_[0-9a-f]{6,}_|sk-|AIza|whsec_)[\w+/-]{8,}"),  # ours, and the usual ones of providers
+    re.compile(r"(?i)(\b(?:bearer|basic)\s+)[^\s\"',;]+"),
+    re.compile(r"(?i)(\b(?:cookie|password|secret|token|api[_-]?key)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;]+"),
+    re.compile(r"(\w://[^\s/:@]*:)[^\s/@]+(?=@)"),  # the password within a URL
 )
 HIDDEN = "[hidden]"
 #: Those that JSON does not escape, and what some readers take for the end of a line.

@@ -5,6 +5,8 @@ The sender imports this with the first webhook: aiohttp is memory that a worker 
 
 import asyncio
 import json
+import logging
+import os
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +21,8 @@ from deployments.alerts.deliveries import Claim, Outcome
 from deployments.alerts.signing import sign_webhook
 from executor.egress import EgressRefused, refused_redirect
 from executor.egress_aiohttp import checked_session, parse_url
+
+log = logging.getLogger(__name__)
 
 #: Standard Webhooks proposes 15 to 30 seconds.
 TIMEOUT_SECONDS: Final = 20.0
@@ -43,7 +47,7 @@ async def post_webhook(session: aiohttp.ClientSession, claim: Claim) -> Outcome:
     except TimeoutError:
         status, answer, retry_after, error = None, "", None, f"No answer came within {TIMEOUT_SECONDS:g} seconds."
     except aiohttp.ClientConnectorError as failure:
-        status, answer, retry_after, error = None, "", None, f"No connection was made: {failure.os_error}"
+        status, answer, retry_after, error = None, "", None, f"No connection was made: {_words_of(failure)}"
     except (EgressRefused, OSError) as refused:
         status, answer, retry_after, error = None, "", None, str(refused)
     except Exception as failure:  # noqa: BLE001 - what a receiver can answer has no end
@@ -78,6 +82,14 @@ async def _first_bytes(answer: aiohttp.ClientResponse) -> str:
             while len(taken) < ANSWER_BYTES and (some := await answer.content.read(ANSWER_BYTES - len(taken))):
                 taken += some
     return taken.decode("utf-8", "replace").replace("\x00", "")
+
+
+def _words_of(failure: aiohttp.ClientConnectorError) -> str:
+    """Without the address behind the name: an inner one is for the operator alone, who has the log."""
+    if isinstance(failure, aiohttp.ClientConnectorDNSError):
+        return str(failure.os_error)
+    log.info("No connection to a receiver of alerts: %s", failure.os_error)
+    return os.strerror(failure.os_error.errno) if failure.os_error.errno else type(failure.os_error).__name__
 
 
 def _error_of(status: int, host: str | None) -> str:

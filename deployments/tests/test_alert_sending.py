@@ -155,7 +155,10 @@ class TestWebhook:
 
     @pytest.mark.parametrize(
         ("origin", "why"),
-        [("http://127.0.0.1:1", "Connect call failed"), ("https://alerts.invalid", "could not be resolved")],
+        [
+            ("http://127.0.0.1:1", "No connection was made: Connection refused"),
+            ("https://alerts.invalid", "could not be resolved"),
+        ],
     )
     def test_nobody_there_is_an_error_that_says_why_and_not_the_whole_url(self, origin: str, why: str) -> None:
         outcome = post(make_claim(f"{origin}/hook?token=canary"))

@@ -139,6 +139,31 @@ def test_an_observer_that_fails_keeps_no_execution_from_its_end(
     assert caplog.text.count("What happened could not be measured") == 1  # of the second, as it began
 
 
+def test_an_observer_that_fails_at_the_end_of_a_hint_keeps_nobody_from_sending_it(
+    story: Story, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    @contextlib.contextmanager
+    def fails_at_its_end(*_: object) -> Iterator[None]:
+        yield
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(story, "publishing", fails_at_its_end)
+    execution = make_queued()
+    with telemetry.publishing(execution.id, TRACEPARENT):
+        pass
+    assert caplog.text.count("What happened could not be measured") == 1
+    with pytest.raises(KeyError), telemetry.publishing(execution.id, TRACEPARENT):
+        raise KeyError  # the publisher's own
+
+
+def test_a_run_that_cannot_be_described_is_not_followed(story: Story) -> None:
+    def fail() -> ObservedRun:
+        raise ZeroDivisionError
+
+    telemetry.Followers.of(fail).end(RunEnd("completed"))
+    assert story.ends == []
+
+
 def test_an_attempt_that_another_worker_has_made_is_no_attempt(worker: Worker, story: Story) -> None:
     execution = start()
     other = lifecycle.Fence(execution.id, 1, "another")

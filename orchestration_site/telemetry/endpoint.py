@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ class MetricsEndpoint:
         return address is not None and any(address in network for network in self._networks)
 
     async def _answer(self, scope: Any, send: ASGISendCallable) -> None:
-        encode, content_type = choose_encoder(_header_of(scope, b"accept").decode("latin-1"))
+        encode, content_type = _encoder_for(_header_of(scope, b"accept").decode("latin-1"))
         reading = self._thread.submit(encode, self._registry)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -94,3 +94,11 @@ def _bearer_of(scope: Any) -> bytes:
 
 def _header_of(scope: Any, wanted: bytes) -> bytes:
     return next((value for name, value in scope["headers"] if name.lower() == wanted), b"")
+
+
+def _encoder_for(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The form that is asked for; the usual one for what is no form."""
+    try:
+        return choose_encoder(accept)
+    except (ValueError, TypeError):  # of a version that is none
+        return choose_encoder("")

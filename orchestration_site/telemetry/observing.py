@@ -1,11 +1,12 @@
 """Who looks on at requests, too: at what the web server answers, and at the streams that it keeps open."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-from deployments.telemetry import Observer
+from deployments.telemetry import Observer, ask
 
 EVENT_STREAM = b"text/event-stream"
 
@@ -39,11 +40,13 @@ class ObservedRequests:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        followers = [found for each in self._observers if (found := each.follow_request(scope)) is not None]
+        followers = [
+            found for each in self._observers if (found := ask(partial(each.follow_request, scope))) is not None
+        ]
 
         async def send_noted(message: ASGISendEvent) -> None:
             for follower in followers:
-                _note_answer(follower, cast(Any, message))
+                ask(partial(_note_answer, follower, cast(Any, message)))
             await send(message)
 
         error: BaseException | None = None
@@ -55,7 +58,7 @@ class ObservedRequests:
         finally:
             # The last that began ends first: each puts back the context that it found.
             for follower in reversed(followers):
-                follower.end(error)
+                ask(partial(follower.end, error))
 
 
 def observe_requests(app: ASGI3Application, observers: Sequence[Observer]) -> ASGI3Application:

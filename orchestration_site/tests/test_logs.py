@@ -55,6 +55,10 @@ log = logging.getLogger("test_logs")
         "OpenAI said: incorrect key sk-proj-S3cret-value-0123",
         "connection to redis://user:S3cret@host:6379/0 failed",
         "Set-Cookie: sessionid=x; password=S3cret",
+        "connection to redis://:S3cret@host:6379/0 failed",
+        "signed with whsec_S3cret-value+0123456789/abc=",
+        "Authorization: Basic S3cret0123456789",
+        "GET /hook?token=S3cret",
     ],
 )
 def test_a_credential_within_a_text_is_hidden(written: io.StringIO, text: str) -> None:

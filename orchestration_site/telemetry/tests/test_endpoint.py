@@ -77,6 +77,12 @@ async def test_of_a_network_and_a_token_both_are_needed() -> None:
     assert (await ask(both, "/metrics/", client=INSIDE, headers=bearing(TOKEN)))[0] == 200
 
 
+async def test_a_form_that_is_none_gets_the_usual_one() -> None:
+    odd = [(b"accept", b"application/openmetrics-text; version=abc")]
+    status, headers, _ = await ask(serve(("10.0.0.0/8",)), "/metrics", client=INSIDE, headers=odd)
+    assert (status, headers["content-type"].split(";")[0]) == (200, "text/plain")
+
+
 async def test_where_metrics_are_off_it_says_what_turns_them_on() -> None:
     site: Any = NoMetrics(application, with_site=True)
     status, _, body = await ask(site, "/metrics")

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from structlog.contextvars import get_contextvars
 
 from orchestration_site.environment import Environment
-from orchestration_site.telemetry.observing import ObservedRequests, observe_requests
+from orchestration_site.telemetry.observing import ObservedRequests, SiteObserver, observe_requests
 from orchestration_site.telemetry.tests.asgi import application, ask
 from orchestration_site.telemetry.tests.observed import TRACE, TRACEPARENT
 from orchestration_site.telemetry.tracing import Tracing, build_tracing, read_headers
@@ -58,6 +58,27 @@ async def test_it_goes_on_with_the_callers_trace_and_ends_with_the_request() -> 
     attributes = dict(span.attributes or {})
     assert attributes["url.path"] == "/api/deployed/greet"
     assert (attributes["http.response.status_code"], attributes["orchestration.request.id"]) == (200, "asked-42")
+
+
+class Breaks(SiteObserver):
+    """Fails whatever it is told."""
+
+    def follow_request(self, scope: Any) -> Any:
+        if scope["path"] == "/at-once":
+            raise ZeroDivisionError
+        return self
+
+    def answer(self, *_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    def end(self, *_: Any) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("path", ["/at-once", "/later"])
+async def test_an_observer_that_fails_keeps_no_request_from_its_answer(path: str) -> None:
+    status, _, _ = await ask(ObservedRequests(Site().page, [Breaks()]), path)
+    assert status == 200
 
 
 async def test_its_name_is_its_route_whatever_ids_are_in_its_path() -> None:
