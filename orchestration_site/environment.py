@@ -56,7 +56,7 @@ class Environment(BaseSettings):
     csrf_trusted_origins: Origins = Field(
         default=[], description="Origins (https://…) that browsers may post from, when a proxy ends TLS."
     )
-    site_url: str = Field(
+    site_url: Annotated[str, Takes("https://host")] = Field(
         default="",
         pattern=r"^(https?://[^\s/?#]+/?)?$",
         description="Where people reach this site, as https://host: links in alerts begin with it. Without it they are"
@@ -231,7 +231,7 @@ class Environment(BaseSettings):
         description="The mail server for alerts: smtp://user:password@host:587 (plain), smtp+tls://… (STARTTLS) or"
         " smtps://… (TLS from the start, port 465). Without it there are no alerts by e-mail.",
     )
-    email_from: str = Field(
+    email_from: Annotated[str, Takes("name@host")] = Field(
         default="orchestration@localhost",
         pattern=r"^[^\s@<>,;]+@[^\s@<>,;]+$",
         description="The sender's address in alerts by e-mail.",
@@ -261,7 +261,7 @@ class Environment(BaseSettings):
         description="Port on which a worker or a beat answers /livez, /readyz and /metrics, on HOST; 0 for none. The"
         " web server answers them on PORT.",
     )
-    otel_exporter_otlp_endpoint: str = Field(
+    otel_exporter_otlp_endpoint: Annotated[str, Takes("http://host:4318")] = Field(
         default="",
         pattern=r"^(https?://\S+)?$",
         description="The OpenTelemetry collector that traces are sent to, as http://host:4318. Without it nothing is"
@@ -304,6 +304,16 @@ class Environment(BaseSettings):
         if lease is not None and value * HEARTBEATS_IN_A_LEASE > lease:
             raise ValueError(
                 f"it may be half of LEASE_SECONDS at most, which is {lease:g}; workers would lose what they run"
+            )
+        return value
+
+    @field_validator("execution_payload_ceiling_bytes")
+    @classmethod
+    def require_room_for_what_is_usual(cls, value: int, info: ValidationInfo) -> int:
+        usual = info.data.get("execution_max_payload_bytes")
+        if usual is not None and usual > value:
+            raise ValueError(
+                f"it is less than EXECUTION_MAX_PAYLOAD_BYTES, which is {usual:,}; raise it, or lower that"
             )
         return value
 

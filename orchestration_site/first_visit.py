@@ -3,6 +3,7 @@
 Everything is done once: what a user deletes or changes afterwards is not made again.
 """
 
+import logging
 import secrets
 from dataclasses import dataclass
 
@@ -17,9 +18,16 @@ from deployments.deploying import EndpointTaken, deploy_design
 from deployments.scheduling.validation import ScheduleFields
 from designs.drafts import create_design
 from designs.samples import Sample, load_samples
+from executor.errors import InvalidDesign
+
+log = logging.getLogger(__name__)
 
 ADMIN = "admin"
 SETUP = "setup"
+
+
+class SamplesRefused(Exception):
+    """DEFAULT_MODEL, with which the samples run, cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,23 @@ def make_first_visit(admin_password: str | None) -> FirstVisit | None:
             return None
         password = admin_password or generate_password()
         users.create_superuser(ADMIN, password=password)
-        samples = deploy_samples(team)
+        try:
+            samples = deploy_samples(team)
+        except SamplesRefused as refused:  # the site works without them
+            log.warning("%s", refused)
+            samples = ()
     return FirstVisit(password=None if admin_password else password, samples=samples)
 
 
 def deploy_samples(team: Team) -> tuple[Sample, ...]:
-    """Store and deploy the samples whose endpoint is free; those."""
-    return tuple(sample for sample in load_samples() if _deploy_sample(sample, team))
+    """Store and deploy the samples whose endpoint is free; those. Raises `SamplesRefused`, with nothing stored."""
+    try:
+        with transaction.atomic():
+            return tuple(sample for sample in load_samples() if _deploy_sample(sample, team))
+    except InvalidDesign as refused:
+        why = refused.problems[0].message
+        sentence = f"The samples are not deployed: {why} When that is mended, type: manage.py load_samples"
+        raise SamplesRefused(sentence) from None
 
 
 def reset_admin_password(admin_password: str | None) -> str | None:

@@ -325,6 +325,7 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
     error_code = TextOrNull(allow_null=True)
     reason = TextOrNull(allow_null=True)
     error = TextOrNull(allow_null=True)
+    request_id = TextOrNull(allow_null=True, help_text="`X-Request-ID` of the request that asked for it, if one did.")
     usage = AnyJsonField()
     cost = MoneyField(allow_null=True)
     payload_removed_at = serializers.DateTimeField(
@@ -344,6 +345,7 @@ class ExecutionSummary(serializers.ModelSerializer[ExecutionLog]):
             "reason",
             "trigger_type",
             "triggered_by",
+            "request_id",
             "error",
             "usage",
             "cost",
@@ -377,10 +379,9 @@ class ExecutionDetail(ExecutionSummary):
     events = serializers.SerializerMethodField()
 
     class Meta(ExecutionSummary.Meta):
-        fields = [*ExecutionSummary.Meta.fields, "request_id", "reruns", "input_data", "result_data", "events"]
+        fields = [*ExecutionSummary.Meta.fields, "reruns", "input_data", "result_data", "events"]
         read_only_fields = fields
 
-    request_id = TextOrNull(allow_null=True, help_text="`X-Request-ID` of the request that asked for it, if one did.")
     input_data = JsonObjectField(
         help_text="What it was given; empty once `payload_removed_at` says so, as is all below."
     )

@@ -25,6 +25,7 @@ class TestExecutions:
             "reason",
             "trigger_type",
             "triggered_by",
+            "request_id",
             "error",
             "usage",
             "cost",

@@ -144,6 +144,8 @@ class TestCommand:
         assert ids(lines_of(told.out)) == [str(new.id), str(other.id), str(old.id)]
         assert "input_data" not in told.out
         assert "3 executions exported." in told.err
+        with pytest.raises(CommandError, match="nothing lies between"):
+            call_command("export_history", since="2026-02-01", until="2026-01-01")
         call_command("export_history", deployment="one", since=f"{old.created_at:%Y-%m-%d}", with_payloads=True)
         lines = lines_of(capsys.readouterr().out)
         assert ids(lines) == [str(new.id), str(old.id)]

@@ -33,6 +33,8 @@ class Command(BaseCommand):
         if deployment is not None:
             executions = executions.filter(deployment=deployment)
         since, until = _read_time("--from", options["since"]), _read_time("--to", options["until"])
+        if since is not None and until is not None and since >= until:
+            raise CommandError("--from is not before --to: nothing lies between them.")
         if since is not None:
             executions = executions.filter(created_at__gte=since)
         if until is not None:

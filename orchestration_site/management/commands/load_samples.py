@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from access.models import Team
-from orchestration_site.first_visit import deploy_samples
+from orchestration_site.first_visit import SamplesRefused, deploy_samples
 
 
 class Command(BaseCommand):
     help = "Stores and deploys the sample designs whose endpoint is free."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        deployed = deploy_samples(Team.default())
+        try:
+            deployed = deploy_samples(Team.default())
+        except SamplesRefused as refused:
+            raise CommandError(str(refused)) from None
         self.stdout.write("\n".join(sample.endpoint_path for sample in deployed) or "Every sample is deployed already.")
