@@ -128,7 +128,7 @@ class AlertViewSet(AwaitMixin, ViewSet):
         operation_id="deployments_alerts_test",
         summary="Send a test to a target",
         request=NoFields,
-        responses={202: AlertDeliverySerializer},
+        responses={202: AlertDeliverySerializer, 429: OpenApiResponse(description="Too many by hand in an hour.")},
     )
     def test(self, request: Request, pk: UUID, alert_id: UUID) -> Response:
         target = self._find_target()
@@ -169,7 +169,7 @@ class AlertViewSet(AwaitMixin, ViewSet):
         operation_id="deployments_alerts_resend",
         summary="Send a delivery again, now, with the same id",
         request=NoFields,
-        responses={202: AlertDeliverySerializer},
+        responses={202: AlertDeliverySerializer, 429: OpenApiResponse(description="Too many by hand in an hour.")},
     )
     def resend(self, request: Request, pk: UUID, alert_id: UUID, delivery_id: UUID) -> Response:
         target = self._find_target()

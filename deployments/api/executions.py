@@ -88,7 +88,10 @@ class ExecutionViewSet(AwaitMixin, mixins.ListModelMixin, ResourceViewSet[Execut
         summary="All that the filters find, as NDJSON: one execution a line, newest first, streamed",
         description="A stream that breaks off was cut short: the whole one ends with the end of its body.",
         filters=True,
-        responses={(200, "application/x-ndjson"): OpenApiResponse(ExecutionDetail, description="Of each line.")},
+        responses={
+            (200, "application/x-ndjson"): OpenApiResponse(ExecutionDetail, description="Of each line."),
+            429: OpenApiResponse(description="Too many exports in an hour."),
+        },
     )
     @action(
         detail=False,

@@ -4,14 +4,17 @@ A line says what the API says of the execution, and nothing more.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.http import StreamingHttpResponse
+from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from access.audit import record_action
+from access.models import AuditRecord
 from access.permissions import caller_of
 from access.principal import ALL, Everything, Principal
 from access.rights import RIGHTS
@@ -22,9 +25,13 @@ from deployments.live.journal_pages import read_page as read_events
 from deployments.models import Deployment, ExecutionLog
 from deployments.models.execution import ExecutionLogQuerySet
 from rest.pagination import read_page
+from rest.problems import ApiProblem
 
 #: Executions that are read at a time.
 PAGE_ROWS: Final = 200
+#: So many within so long, of one caller.
+MOST_EXPORTS: Final = 60
+EXPORTS_WITHIN: Final = timedelta(hours=1)
 VERBS: Final = RIGHTS["execution"]["export"]
 
 
@@ -68,6 +75,7 @@ def stream_export(request: Request, executions: ExecutionLogQuerySet) -> Streami
     """What the request asks for, with its records in the audit."""
     principal = caller_of(request)
     with_payloads = request.query_params.get("with_payloads") == "true"
+    _require_few(principal)
     _record(request, principal)
     pieces = export_pieces(executions, with_payloads=with_payloads)
     return StreamingHttpResponse(
@@ -101,6 +109,16 @@ def may_read_as(before: Principal) -> Callable[[Principal], bool]:
 
 def _holds(now: "frozenset[Any] | Everything", before: "frozenset[Any] | Everything") -> bool:
     return now is ALL or (before is not ALL and before <= now)
+
+
+def _require_few(principal: Principal) -> None:
+    """Each is in the audit for good, which nobody is to drown. Raises `ApiProblem`."""
+    since = timezone.now() - EXPORTS_WITHIN
+    exports = AuditRecord.objects.filter(action="history.exported", actor=principal.label, created_at__gt=since)
+    if exports.values("request_id").distinct().count() >= MOST_EXPORTS:
+        sentence = f"{MOST_EXPORTS} exports an hour are the most. Ask for more in one of them, or try again later."
+        headers = {"Retry-After": str(int(EXPORTS_WITHIN.total_seconds()))}
+        raise ApiProblem(429, "export-limit", sentence, headers=headers)
 
 
 def _record(request: Request, principal: Principal) -> None:

@@ -3,13 +3,12 @@
 from typing import Any, cast
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, ProgrammingError
+from django.core.management.base import CommandError, CommandParser
 
+from access.database_command import DatabaseCommand
 from access.models import Team
 from access.origin import acting_as_command
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
-from deployments.management.key_commands import name_of_database
 from deployments.models import Deployment
 from designs.models import OrchestrationDesign
 
@@ -17,19 +16,15 @@ from designs.models import OrchestrationDesign
 NAMED = 20
 
 
-class ActingCommand(BaseCommand):
+class ActingCommand(DatabaseCommand):
     """Acts in one team; the audit names it `command:<its name>`."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--team", metavar="NAME", help="The team to act in. Needed where there are several.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
-        try:
-            with acting_as_command():
-                return super().execute(*args, **options)
-        except (OperationalError, ProgrammingError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise CommandError(f"{name_of_database()} cannot be used ({reason}). Type: manage.py doctor") from None
+        with acting_as_command():
+            return super().execute(*args, **options)
 
     @property
     def by(self) -> str:

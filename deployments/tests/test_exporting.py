@@ -14,7 +14,7 @@ from access.models import AuditRecord
 from access.principal import ALL, Principal, Verb
 from deployments.api import exporting
 from deployments.api.executions import as_shown
-from deployments.api.exporting import export_pieces, may_read_as
+from deployments.api.exporting import MOST_EXPORTS, export_pieces, may_read_as
 from deployments.live import journal_pages
 from deployments.models import Deployment, ExecutionLog
 from deployments.tests.builders import make_deployment
@@ -60,6 +60,16 @@ class TestOverRest:
         assert narrowed.http.get("/api/executions/export").text == ""
         for wrong in ({"limit": 5}, {"with_payloads": "maybe"}, {"status": "gone"}, {"days": 3}):
             expect_problem(api.http.get("/api/executions/export", params=wrong), 422, "validation-failed")
+
+    def test_nobody_drowns_the_audit_with_it(self, api: SiteApi, history: History) -> None:
+        reader = api.other(api.site.make_key("drowning", scopes=("read",)))
+        path, params = "/api/executions/export", {"created_before": "2020-01-01T00:00:00Z"}
+        answers = [reader.http.get(path, params=params).status_code for _ in range(MOST_EXPORTS)]
+        assert set(answers) == {200}
+        refused = reader.http.get(path, params=params)
+        assert refused.headers["Retry-After"] == "3600"
+        expect_problem(refused, 429, "export-limit")
+        assert api.http.get(path, params=params).status_code == 200
 
     def test_it_is_in_the_audit(self, api: SiteApi, history: History) -> None:
         deployed = history[0]

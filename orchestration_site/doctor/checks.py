@@ -24,6 +24,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from redis import Redis
 
+from access.database_command import name_of_database
 from access.models import Team
 from access.reencryption import count_encrypted
 from deployments.executions.presence import known_workers
@@ -54,7 +55,7 @@ MEGABYTE: Final = 2**20
 def check_database() -> Finding:
     """It answers."""
     query_database()
-    return Finding("ok", f"{connection.display_name} answers.")
+    return Finding("ok", f"{name_of_database()} answers.")
 
 
 def check_migrations() -> Finding:
@@ -64,7 +65,8 @@ def check_migrations() -> Finding:
     if plan:
         first, _ = plan[0]
         told = f"{len(plan)} migrations are not applied, the first is {first.app_label} {first.name}."
-        return Finding("fails", told, "Type: manage.py migrate")
+        hint = "Is this the site's environment? " if not executor.loader.applied_migrations else ""
+        return Finding("fails", told, f"{hint}Type: manage.py setup")
     return Finding("ok", "All migrations are applied.")
 
 
@@ -219,7 +221,7 @@ _READABLE = "Read the database's log."
 
 CHECKS: Final = (
     Check("database", check_database, _START_DATABASE),
-    Check("migrations", check_migrations, "Type: manage.py migrate", needs=("database",)),
+    Check("migrations", check_migrations, "Type: manage.py setup", needs=("database",)),
     Check("broker", check_broker, _START_BROKER),
     Check("channel layer", check_channel_layer, _START_LAYER),
     Check("workers", check_workers, _READABLE, needs=("database", "migrations")),

@@ -218,7 +218,7 @@ def test_a_key_for_a_site_that_was_never_started_gets_one_sentence(tmp_path: Pat
     assert done.returncode == 1
     assert done.stdout == ""
     assert re.fullmatch(
-        r"CommandError: SQLite at .* cannot be used \(.*\)\. If it is new, type: make run\n", done.stderr
+        r"CommandError: SQLite at .* cannot be used \(.*\)\. If it is new, type: make run\. Else .*\n", done.stderr
     )
 
 

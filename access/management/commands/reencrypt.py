@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from access.database_command import DatabaseCommand
 from access.reencryption import reencrypt_all
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = (
         "Encrypts all provider credentials with the first of ENCRYPTION_KEYS. To change the key: put the new one first"
         " in ENCRYPTION_KEYS, restart every process, run this, take the old one out, and restart again."

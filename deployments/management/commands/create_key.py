@@ -7,12 +7,13 @@ from django.core.management.base import CommandError, CommandParser
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import Field
 
+from access.database_command import name_of_database
 from access.models import Team
 from deployments.api.key_serializers import KeyLimitsSerializer, KeyRequest
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.keys import DEFAULT_SCOPES, SCOPES, make_key
 from deployments.limits import InvalidLimits, KeyLimits
-from deployments.management.key_commands import KeyCommand, name_of_database
+from deployments.management.key_commands import KeyCommand
 from deployments.models import Deployment
 from deployments.models.api_key import require_one_line
 

@@ -4,17 +4,18 @@ import datetime as dt
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Q
 from django.utils.dateparse import parse_date, parse_datetime
 
+from access.database_command import DatabaseCommand
 from deployments.api.executions import as_shown
 from deployments.api.exporting import export_pieces, record_export
 from deployments.endpoint_path import InvalidEndpointPath, canonical_endpoint_path
 from deployments.models import Deployment, ExecutionLog
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Writes lines on standard output, and how many these were on standard error."""
 
     help = "Write the history as NDJSON, newest first: what `GET /api/executions/export` answers, of all teams."

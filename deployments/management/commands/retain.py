@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from access.database_command import DatabaseCommand
 from deployments.models import Deployment
 from deployments.retention.cutoffs import Scope
 from deployments.retention.preview import count_removable
@@ -16,7 +17,7 @@ from deployments.retention.sweep import RetentionSweep, scopes_in_force
 TOLD_SECONDS = 2.0
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """Goes on until all is done; interrupted, it leaves nothing half done, and the next one goes on."""
 
     help = "Remove from the history what is beyond the periods that are set, in small batches."

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from access.database_command import name_of_database
 from deployments.keys import DEFAULT_GRACE, MAX_GRACE, RotationRefused, rotate_key
-from deployments.management.key_commands import KeyCommand, name_of_database
+from deployments.management.key_commands import KeyCommand
 from deployments.models import ApiKey
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from access.database_command import DatabaseCommand
 from deployments.executions.presence import known_workers, rest_worker, resume_worker
 from deployments.models import WorkerProcess
 from deployments.models.worker import WorkerState
@@ -14,7 +15,7 @@ EVERY = "all"
 OPERATOR = "workers"
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     """A drained worker takes no executions and finishes those that it has; it stays alive, and can be resumed."""
 
     help = "List the workers of the last day, or have some take no executions for a while."

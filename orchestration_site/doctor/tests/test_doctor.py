@@ -88,7 +88,7 @@ class TestDatabase:
     def test_a_migration_that_is_not_applied(self) -> None:
         assert_told("migrations", "ok")
         MigrationRecorder(connection).record_unapplied("access", "0005_audit_way_of_commands")
-        assert_told("migrations", "fails", "1 migrations", "access 0005_audit_way_of_commands", "manage.py migrate")
+        assert_told("migrations", "fails", "1 migrations", "access 0005_audit_way_of_commands", "manage.py setup")
 
     def test_workers(self) -> None:
         assert_told("workers", "fails", "make worker")

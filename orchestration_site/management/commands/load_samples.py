@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from access.database_command import DatabaseCommand
 from access.models import Team
 from orchestration_site.first_visit import SamplesRefused, deploy_samples
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Stores and deploys the sample designs whose endpoint is free."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
