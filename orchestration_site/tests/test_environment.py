@@ -176,6 +176,19 @@ WRONG = {
     "LIVE_CHECK_SECONDS": ("6", "LIVE_CHECK_SECONDS='6' cannot be used: it takes a number over 0 and 5 at most."),
     "EXECUTION_MAX_CALLS": ("0", "EXECUTION_MAX_CALLS='0' cannot be used: it takes a whole number from 1 up."),
     "EXECUTION_MAX_COST_USD": ("-1", "EXECUTION_MAX_COST_USD='-1' cannot be used: it takes a number from 0 up."),
+    "SITE_URL": ("example.com", "SITE_URL='example.com' cannot be used: it takes https://host."),
+    "EMAIL_FROM": ("us", "EMAIL_FROM='us' cannot be used: it takes name@host."),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": (
+        "collector",
+        "OTEL_EXPORTER_OTLP_ENDPOINT='collector' cannot be used: it takes http://host:4318.",
+    ),
+    "EXECUTION_MAX_PAYLOAD_BYTES": (
+        "900000000",
+        (
+            "EXECUTION_PAYLOAD_CEILING_BYTES=268435456 cannot be used: it is less than EXECUTION_MAX_PAYLOAD_BYTES,"
+            " which is 900,000,000; raise it, or lower that."
+        ),
+    ),
     "DEFAULT_MODEL": ("gpt", "DEFAULT_MODEL='gpt' cannot be used: it takes account:model."),
     "OPENAI_BASE_URL": (
         "localhost:11434",
