@@ -29,6 +29,16 @@ ELSEWHERE = {
 }
 
 
+#: Of docs/deployment.md: what a line begins with, and what stands in for running it.
+NOT_RUN = {
+    r"docker compose (up|logs|ps|stop|run|exec)\b": "`make image` does to a fresh root what these do to containers",
+    r"deploy/make-secrets": "run by `make image`",
+    r"(apt|useradd|cp|install|runuser|echo|printf|systemctl|journalctl) ": "units are read by test_deployment_files.py",
+    r"\[Service\]|LoadCredential=|Environment=": "lines of a unit",
+    r"(umask|tar|git pull)\b": "of the shell and git alone",
+}
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     with run_embedded_site() as site:
@@ -115,3 +125,10 @@ def test_no_document_tells_to_type_what_nobody_has_run() -> None:
     assert named == {name for name in ELSEWHERE if (BASE_DIR / name).exists()}
     for where in ELSEWHERE.values():
         assert where in globals() or " " in where or (BASE_DIR / where).exists(), where
+
+
+def test_of_the_installation_only_what_needs_a_server_of_its_own_is_not_run() -> None:
+    lines = [line.strip() for code in code_of(BASE_DIR / "docs/deployment.md", "") for line in code.splitlines()]
+    left = [line for line in lines if line and not any(re.match(kind, line) for kind in NOT_RUN)]
+    assert left == []
+    assert all(any(re.match(kind, line) for line in lines) for kind in NOT_RUN), "a kind that no line is of"
