@@ -30,6 +30,7 @@ from access.reencryption import count_encrypted
 from deployments.executions.presence import known_workers
 from deployments.models import BeatLease, ExecutionLog
 from deployments.scheduling.figures import read_figures
+from designs.providers import models_for, models_from_environment
 from orchestration_site import factories
 from orchestration_site.checks import check_generated_secrets, startup_messages
 from orchestration_site.doctor.findings import Check, Finding
@@ -191,6 +192,21 @@ def check_encryption_keys() -> Finding:
     return Finding("ok", f"The keys open all {stored.rewritten} secrets that are stored.")
 
 
+def check_default_model() -> Finding:
+    """Its account is known in every team. No provider is asked."""
+    model = settings.ENVIRONMENT.default_model
+    if models_from_environment().problem_with(model) is None:
+        return Finding("ok", f"Agents without a model of their own use {model}.")
+    without = [team for team in Team.objects.order_by("name") if models_for(team.pk).problem_with(model) is not None]
+    if not without:
+        return Finding("ok", f"Agents without a model of their own use {model}, by each team's account.")
+    problem = models_for(without[0].pk).problem_with(model)
+    told = f"DEFAULT_MODEL cannot be used in {', '.join(team.name for team in without[:5])}: {problem}"
+    return Finding(
+        "warning", told, "Set that provider's key, or make the account in the admin: docs/howto/real-model.md."
+    )
+
+
 def check_secrets() -> Finding:
     """SECRET_KEY is long enough, and the same for every process."""
     messages = [*check_secret_key(None), *check_generated_secrets(None)]
@@ -229,6 +245,7 @@ CHECKS: Final = (
     Check("clocks", check_clocks, "Start what does not answer.", needs=("database", "migrations")),
     Check("disk", check_disk, "Let DATA_DIR name a folder that the user of this process may write in."),
     Check("encryption keys", check_encryption_keys, _READABLE, needs=("database", "migrations")),
+    Check("default model", check_default_model, _READABLE, needs=("database", "migrations")),
     Check("secrets", check_secrets, _SET_KEY),
     Check("hosts and proxies", check_exposure, _SEE_CONFIGURATION),
 )

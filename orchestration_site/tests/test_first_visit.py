@@ -1,29 +1,29 @@
 """A first start sets up what it can, and says in a sentence what it cannot."""
 
-from io import StringIO
+import subprocess
+from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.core.management import CommandError, call_command
 
-from designs.models import OrchestrationDesign
-from orchestration_site.first_visit import make_first_visit
+from orchestration_site.proving.processes import MANAGE, private_environment
 
-pytestmark = [pytest.mark.django_db, pytest.mark.either_database]
+pytestmark = pytest.mark.either_database
+
+UNKNOWN = "openai:gpt-4o-mini"
 
 
-def test_a_default_model_without_an_account_costs_the_samples_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    usual = settings.ENVIRONMENT
-    monkeypatch.setattr(settings, "ENVIRONMENT", usual.model_copy(update={"default_model": "openai:gpt-4o-mini"}))
-    first_visit = make_first_visit(None)
-    assert first_visit is not None
-    assert (first_visit.samples, first_visit.password is not None) == ((), True)
-    assert get_user_model().objects.get().is_superuser
-    assert "no account 'openai'" in caplog.text
-    assert "type: manage.py load_samples" in caplog.text
-    assert not OrchestrationDesign.objects.exists()
-    with pytest.raises(CommandError, match="no account 'openai'"):
-        call_command("load_samples", stdout=StringIO())
+def run_manage(folder: Path, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    env = private_environment(folder, **variables)
+    return subprocess.run([*MANAGE, *words], env=env, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_a_default_model_without_an_account_costs_the_samples_and_nothing_else(tmp_path: Path) -> None:
+    first = run_manage(tmp_path, "setup", DEFAULT_MODEL=UNKNOWN)
+    assert (first.returncode, "User admin, password" in first.stdout) == (0, True), first.stderr
+    assert "The samples are not deployed: There is no account 'openai'" in first.stderr
+    assert "type: manage.py load_samples" in first.stderr
+    assert "Traceback" not in first.stderr
+    refused = run_manage(tmp_path, "load_samples", DEFAULT_MODEL=UNKNOWN)
+    assert (refused.returncode, "no account 'openai'" in refused.stderr) == (1, True)
+    mended = run_manage(tmp_path, "load_samples")
+    assert (mended.returncode, len(mended.stdout.split())) == (0, 10)

@@ -172,6 +172,15 @@ class TestSettings:
         monkeypatch.setattr(settings, "DATA_DIR", tmp_path / "gone")
         assert_told("disk", "fails", "DATA_DIR")
 
+    @pytest.mark.django_db
+    def test_a_default_model_without_an_account(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert_told("default model", "ok", "offline:demo")
+        change_environment(monkeypatch, default_model="mine:best")
+        assert_told("default model", "warning", "in default", "no account 'mine'", "make the account")
+        fields = {"name": "mine", "kind": "openai", "base_url": "https://example.com/v1", "api_key": "sk-x"}
+        ProviderAccount.objects.create(team=Team.default(), **fields)
+        assert_told("default model", "ok", "mine:best")
+
     def test_a_weak_secret_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         change_environment(monkeypatch, database_url="")
         assert_told("secrets", "ok")
