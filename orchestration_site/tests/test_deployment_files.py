@@ -1,5 +1,6 @@
 """What `deploy/` holds and docs/deployment.md tells to type agrees with the settings, and the backup restores."""
 
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from deployments.live.feed import HEARTBEAT_SECONDS
 from deployments.tests.builders import make_deployment, make_queued
 from designs.models import ProviderAccount
 from orchestration_site.environment import BASE_DIR, SECRET_FIELDS, Environment
+from orchestration_site.proving.processes import private_environment
 from orchestration_site.proving.servers import create_database, find_postgres
 from orchestration_site.tests.composed import read_compose, roles, services
 from orchestration_site.web_server import WebServer
@@ -61,6 +63,35 @@ def test_a_unit_sets_what_is_read_and_hands_over_what_is_made(name: str) -> None
     }
     assert loaded == {secret: f"/etc/orchestration/secrets/{secret}" for secret in loaded}
     assert set(loaded) <= set(read_compose()["secrets"]), "deploy/make-secrets makes them"
+
+
+def test_a_command_beside_the_units_has_their_settings_and_secrets(tmp_path: Path) -> None:
+    """The script as it is, but for its folders and for whom it becomes."""
+    script = (BASE_DIR / "deploy/manage").read_text()
+    for unit in UNITS:
+        assert f"DATA_DIR={re.findall('DATA_DIR=([^ ]+)', UNITS[unit])[0]} " in script
+        assert setting(unit, "EnvironmentFile").removesuffix("/environment") in script
+    for was, here in (
+        ("/etc/", f"{tmp_path}/"),
+        ("/opt/orchestration", str(BASE_DIR)),
+        ("/var/lib/", f"{tmp_path}/var/"),
+    ):
+        assert was in script
+        script = script.replace(was, here)
+    assert "exec runuser -u orchestration -- " in script
+    (tmp_path / "manage").write_text(script.replace("runuser -u orchestration -- ", ""))
+    secrets = tmp_path / "orchestration/secrets"
+    subprocess.run([BASE_DIR / "deploy/make-secrets", secrets], check=True)  # noqa: S603 - our own words
+    (secrets / "database_url").write_text("")
+    (secrets / "openai_api_key").write_text("sk-from a file\n")
+    (tmp_path / "orchestration/environment").write_text("# Ours.\nLOG_LEVEL=ERROR\n\nSITE_URL=https://a.example")
+    seen = "import os; print([os.environ[name] for name in ('SECRET_KEY', 'OPENAI_API_KEY', 'LOG_LEVEL', 'SITE_URL')])"
+    command = ["/bin/sh", str(tmp_path / "manage"), "shell", "-v0", "-c", seen]
+    env = private_environment(tmp_path) | {"PATH": os.environ["PATH"]}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)  # noqa: S603 - our own words
+    expected = [(secrets / "secret_key").read_text().strip(), "sk-from a file", "ERROR", "https://a.example"]
+    assert done.stdout.strip() == str(expected)
+    assert (tmp_path / "var/orchestration").is_dir()
 
 
 def test_every_unit_is_held_as_tightly_as_the_others() -> None:

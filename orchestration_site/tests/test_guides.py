@@ -33,6 +33,7 @@ ELSEWHERE = {
 NOT_RUN = {
     r"docker compose (up|logs|ps|stop|run|exec)\b": "`make image` does to a fresh root what these do to containers",
     r"deploy/make-secrets": "run by `make image`",
+    r"/opt/orchestration/deploy/manage ": "run by test_deployment_files.py in another folder",
     r"(apt|useradd|cp|install|runuser|echo|printf|systemctl|journalctl) ": "units are read by test_deployment_files.py",
     r"\[Service\]|LoadCredential=|Environment=": "lines of a unit",
     r"(umask|tar|git pull)\b": "of the shell and git alone",
