@@ -84,6 +84,7 @@ def test_a_command_beside_the_units_has_their_settings_and_secrets(tmp_path: Pat
     subprocess.run([BASE_DIR / "deploy/make-secrets", secrets], check=True)  # noqa: S603 - our own words
     (secrets / "database_url").write_text("")
     (secrets / "openai_api_key").write_text("sk-from a file\n")
+    (secrets / "secret_key.old").write_text("of before")
     (tmp_path / "orchestration/environment").write_text("# Ours.\nLOG_LEVEL=ERROR\n\nSITE_URL=https://a.example")
     seen = "import os; print([os.environ[name] for name in ('SECRET_KEY', 'OPENAI_API_KEY', 'LOG_LEVEL', 'SITE_URL')])"
     command = ["/bin/sh", str(tmp_path / "manage"), "shell", "-v0", "-c", seen]

@@ -26,4 +26,5 @@ def test_a_default_model_without_an_account_costs_the_samples_and_nothing_else(t
     refused = run_manage(tmp_path, "load_samples", DEFAULT_MODEL=UNKNOWN)
     assert (refused.returncode, "no account 'openai'" in refused.stderr) == (1, True)
     mended = run_manage(tmp_path, "load_samples")
+    assert f"Of the site in SQLite at {tmp_path}" in mended.stderr
     assert (mended.returncode, len(mended.stdout.split())) == (0, 10)

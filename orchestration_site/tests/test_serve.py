@@ -121,7 +121,7 @@ def make_printed_call(life: Life, process: Process) -> dict[str, Any]:
     line = printed.group(1) if printed else "echo {}"
     key_command = f"{MANAGE[0]} {MANAGE[1]} create_key first"
     done = subprocess.run(  # noqa: S603 - our own words
-        ["/bin/sh", "-c", line.replace("make -s key NAME=first", key_command)],
+        ["/bin/sh", "-c", line.replace(f"make -s key NAME=first DATA_DIR={life.folder}", key_command)],
         env=site_environment(life.folder),
         capture_output=True,
         text=True,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from access.database_command import DatabaseCommand
+from access.database_command import DatabaseCommand, name_of_database
 from access.models import Team
 from orchestration_site.first_visit import SamplesRefused, deploy_samples
 
@@ -13,6 +13,7 @@ class Command(DatabaseCommand):
     help = "Stores and deploys the sample designs whose endpoint is free."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
+        self.stderr.write(f"Of the site in {name_of_database()}:")
         try:
             deployed = deploy_samples(Team.default())
         except SamplesRefused as refused:

@@ -56,7 +56,9 @@ class Command(BaseCommand):
         first_visit = _prepare()
         server = EmbeddedServer(build_application(), BackgroundServices(app, drain_seconds=environment.drain_seconds))
         _ = get_resolver().url_patterns  # imports every view, so that the first request does not have to wait for it
-        welcome = "\n".join(welcome_lines(base_url(environment.host, listener), first_visit))
+        welcome = "\n".join(
+            welcome_lines(base_url(environment.host, listener), first_visit, data_dir=settings.DATA_DIR)
+        )
         return server.run(listener, on_ready=lambda: self._begin(welcome, warnings))
 
     def _begin(self, text: str, warnings: Iterable[str]) -> None:
