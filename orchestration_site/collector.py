@@ -7,6 +7,11 @@ import gc
 THRESHOLDS = (10_000, 20, 20)
 
 
+def space_out_collections() -> None:
+    """Have the collector run by `THRESHOLDS`."""
+    gc.set_threshold(*THRESHOLDS)
+
+
 def settle_collector() -> None:
     """Leave what a process has built up until it is ready out of all later collections.
 
@@ -14,4 +19,3 @@ def settle_collector() -> None:
     second at a time. To be called once, when everything is imported.
     """
     gc.freeze()  # not after a collection: what little garbage there is costs less than each start would
-    gc.set_threshold(*THRESHOLDS)
