@@ -30,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "either_database: the same on both, and long; runs on SQLite alone")
     config.addinivalue_line("markers", "without_database: touches no database; added by itself")
     config.addinivalue_line("markers", "browser: visits the pages of the system in one process with a real browser")
+    config.addinivalue_line("markers", "long: of a file that takes long: begun first, so that no core waits for it")
     config.addinivalue_line("markers", "distributed: needs the system as processes, on PostgreSQL and Redis")
 
 
@@ -42,6 +43,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("without_database")
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,7 @@ from executor.json_types import JsonObject
 from orchestration_site.proving.processes import wait_for_url, wait_until_ready
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
+pytestmark = pytest.mark.long
 IMPATIENT: dict[str, Any] = {"LEASE_SECONDS": 3, "HEARTBEAT_SECONDS": 0.5, "SWEEP_SECONDS": 0.3}
 
 

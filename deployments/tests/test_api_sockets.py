@@ -22,6 +22,8 @@ from deployments.tests.live_clients import (
 from deployments.tests.site_api import NOBODY, PROBLEM, Deployed, History, SiteApi, events_of
 from orchestration_site.tests.sites import Site
 
+pytestmark = pytest.mark.long
+
 
 def path_of(execution_id: str, after: int | str | None = None) -> str:
     return f"/ws/executions/{execution_id}" + ("" if after is None else f"?after={after}")

@@ -31,6 +31,8 @@ from orchestration_site.proving.processes import Process, wait_until_ready
 from orchestration_site.proving.servers import free_port
 from orchestration_site.tests.sites import Site, run_distributed_site, run_embedded_site
 
+pytestmark = pytest.mark.long
+
 CHECK_SECONDS = 0.5
 STALL_SECONDS = 1.0
 MODES = [pytest.param(mode, marks=getattr(pytest.mark, mode)) for mode in ("embedded", "distributed")]

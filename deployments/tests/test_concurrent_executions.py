@@ -6,6 +6,7 @@ from deployments.tests.site_api import EVERYTHING, SiteApi
 from orchestration_site.tests.sites import run_embedded_site
 
 
+@pytest.mark.long
 @pytest.mark.embedded
 def test_a_worker_runs_no_more_at_once_than_the_operator_allows_and_the_others_wait_their_turn() -> None:
     with run_embedded_site(MAX_CONCURRENT_EXECUTIONS=2) as site:

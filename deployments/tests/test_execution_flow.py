@@ -42,7 +42,7 @@ from executor.providers import registry
 from orchestration_site.proving.mock_provider import MockProvider, Reply
 from rest.request_id import _current
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 STALL = Reply(fault="stall")
 

@@ -24,6 +24,8 @@ from deployments.tests.test_execution_flow import deploy, eventually, running, s
 from orchestration_site.proving.mock_provider import MockProvider
 from orchestration_site.proving.servers import QUEUE
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:

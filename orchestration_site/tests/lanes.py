@@ -30,16 +30,16 @@ from orchestration_site.proving.servers import (
 from orchestration_site.tests.advisories import advisories_of_npm, advisories_of_python
 from orchestration_site.tests.browser import find_chromium
 from orchestration_site.tests.previous_release import find_previous_release
+from orchestration_site.tests.sites import put_tables_in_template
 
 Command = tuple[str, ...]
+Say = Callable[..., None]
 BIN = Path(sys.executable).parent
 #: The database goes with its folder or its server; dropping it before would wait for connections of worker threads.
 ON_DATABASE = ("--reuse-db",)
 TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
 #: Where the fixtures last for the session anyway, neither core waits at the end for the other's file.
 AS_EITHER_IS_FREE = ("-n", "2", "--dist", "worksteal")
-#: For what waits more than it works: two cores are enough for three.
-THREE_AT_ONCE = ("-n", "3", "--dist", "loadfile")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
 AS_NAMED = (*TWO_AT_ONCE, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
@@ -50,6 +50,11 @@ PASSED = re.compile(r"(\d+) passed")
 #: The commands that run, which are in sessions of their own, and whether no other is to start.
 RUNNING: set["subprocess.Popen[str]"] = set()
 INTERRUPTED = threading.Event()
+
+
+def write(*lines: str) -> None:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def run_tool(*words: str) -> Command:
@@ -80,6 +85,7 @@ def distributed_servers() -> Iterator[Mapping[str, str]]:
     """PostgreSQL for the tests within the process as well as for the site's processes. Raises `ServerMissing`."""
     find_redis()
     with run_postgres() as url:
+        put_tables_in_template(url)
         yield {"TEST_POSTGRES_URL": url, "DATABASE_URL": create_database(url, "lane")}
 
 
@@ -116,13 +122,17 @@ def browser_found() -> Iterator[Mapping[str, str]]:
 
 @dataclass(frozen=True)
 class Lane:
-    """Commands that run in `parallel` at a time; `servers` gives the variables that they need, while they run."""
+    """Commands that run in `parallel` at a time; `servers` gives the variables that they need, while they run.
+
+    `aside` is what runs beside the lanes that are not. A budget is for the two together.
+    """
 
     name: str
     budget_seconds: int
     commands: tuple[Command, ...]
     parallel: int = 1
     servers: Callable[[], contextlib.AbstractContextManager[Mapping[str, str]]] = no_servers
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +149,7 @@ RULES = tuple(
     f"orchestration_site/tests/test_{name}.py"
     for name in (
         *("rules", "documents", "original_map", "guarantees", "security_document", "install", "build_pages"),
-        *("environment", "compose", "advisories"),
+        *("environment", "compose", "advisories", "lanes"),
     )
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
@@ -178,12 +188,12 @@ LANES = (
     Lane(
         "api-embedded",
         140,
-        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
+        (run_pytest(*AS_NAMED, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
         140,
-        (run_pytest(*THREE_AT_ONCE, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
+        (run_pytest(*AS_NAMED, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
@@ -191,11 +201,18 @@ LANES = (
         330,
         (run_pytest(*AS_NAMED, "-m", "durability", *NOT_HERE, *NO_RULES, *reversed(APPS)),),
         servers=killed_servers,
+        aside=True,
     ),
-    Lane("durability-rabbitmq", 100, (run_pytest("-m", "durability", ON_RABBITMQ),), servers=killed_rabbitmq),
-    Lane("upgrade", 60, (run_pytest("-m", "durability", OF_UPGRADES),), servers=previous_release),
+    Lane(
+        "durability-rabbitmq",
+        100,
+        (run_pytest("-m", "durability", ON_RABBITMQ),),
+        servers=killed_rabbitmq,
+        aside=True,
+    ),
+    Lane("upgrade", 60, (run_pytest("-m", "durability", OF_UPGRADES),), servers=previous_release, aside=True),
     Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
-    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
+    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),), aside=True),
     Lane("advisories-python", 60, (PIP_AUDIT,), servers=advisories_of_python),
     Lane(
         "advisories-npm",
@@ -213,7 +230,7 @@ def main(names: Sequence[str]) -> int:
         return 2
     signal.signal(signal.SIGINT, interrupt)
     began = time.monotonic()
-    outcomes = [run_lane(lane) for lane in LANES if not names or lane.name in names]
+    outcomes = run_lanes([lane for lane in LANES if not names or lane.name in names])
     write("", *table_of(outcomes, seconds=time.monotonic() - began), "")
     if INTERRUPTED.is_set():
         return 130
@@ -227,14 +244,34 @@ def interrupt(*_: object) -> None:
         threading.Thread(target=end_group, args=[running]).start()
 
 
-def run_lane(lane: Lane) -> Outcome:
-    write("", f"── {lane.name} (budget {lane.budget_seconds} s)")
+def run_lanes(lanes: Sequence[Lane]) -> list[Outcome]:
+    """How each ended, in their order. What runs aside does so one lane after the other, and so do the others."""
+    here = [lane for lane in lanes if not lane.aside] or lanes
+    with ThreadPoolExecutor(1) as beside:
+        aside = [beside.submit(run_aside, lane) for lane in lanes if lane not in here]
+        outcomes = [run_lane(lane) for lane in here]
+        outcomes += [ended.result() for ended in aside]
+    return sorted(outcomes, key=lambda outcome: lanes.index(outcome.lane))
+
+
+def run_aside(lane: Lane) -> Outcome:
+    write(f"── {lane.name} runs aside from now on")
+    lines: list[str] = []
+    try:
+        return run_lane(lane, lambda *more: lines.extend(more))
+    finally:
+        write(*lines)
+
+
+def run_lane(lane: Lane, say: Say = write) -> Outcome:
+    """Run it, and `say` what its commands say. What cannot be run is an outcome, too."""
+    say("", f"── {lane.name} (budget {lane.budget_seconds} s)")
     began = time.monotonic()
     try:
         with lane.servers() as variables:
-            ended = run_commands(lane, os.environ | variables)
+            ended = run_commands(lane, os.environ | variables, say)
     except ServerMissing as missing:
-        write(f"!!! {lane.name} NOT RUN: {missing}")
+        say(f"!!! {lane.name} NOT RUN: {missing}")
         return Outcome(lane, f"NOT RUN: {missing}", time.monotonic() - began)
     seconds = time.monotonic() - began
     failed = [command for command, status, _ in ended if status]
@@ -244,19 +281,20 @@ def run_lane(lane: Lane) -> Outcome:
     return Outcome(lane, "passed" if seconds <= lane.budget_seconds else "passed, over its budget", seconds, tests)
 
 
-def run_commands(lane: Lane, env: Mapping[str, str]) -> list[tuple[Command, int, int]]:
+def run_commands(lane: Lane, env: Mapping[str, str], say: Say) -> list[tuple[Command, int, int]]:
     """Each command with its exit status and the number of tests that passed."""
 
     def run(command: Command) -> tuple[Command, int, int]:
-        status, tests = run_command(command, env, limit=lane.budget_seconds * PATIENCE, at_once=lane.parallel == 1)
+        limit, at_once = lane.budget_seconds * PATIENCE, lane.parallel == 1
+        status, tests = run_command(command, env, limit=limit, say=say, at_once=at_once)
         return command, status, tests
 
     with ThreadPoolExecutor(lane.parallel) as threads:
         return list(threads.map(run, lane.commands))
 
 
-def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_once: bool) -> tuple[int, int]:
-    """Run it, and write what it says: at once, or when it has ended so that two do not mix."""
+def run_command(command: Command, env: Mapping[str, str], *, limit: float, say: Say, at_once: bool) -> tuple[int, int]:
+    """Run it, and say what it says: at once, or when it has ended so that two do not mix."""
     if INTERRUPTED.is_set():
         return 130, 0
     began = time.monotonic()
@@ -265,6 +303,8 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         start_new_session=True,
     )  # fmt: skip
     RUNNING.add(running)
+    if INTERRUPTED.is_set():  # since it was asked: whoever interrupted may not have seen this one
+        end_group(running)
     hang = threading.Timer(limit, end_group, [running])
     hang.start()
     lines: list[str] = []
@@ -272,7 +312,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         for line in running.stdout or ():
             lines.append(line.rstrip("\n"))
             if at_once:
-                write(lines[-1])
+                say(lines[-1])
         status = running.wait()
     except BaseException:
         end_group(running)
@@ -281,7 +321,7 @@ def run_command(command: Command, env: Mapping[str, str], *, limit: float, at_on
         hang.cancel()
         RUNNING.discard(running)
     verdict = "ok" if status == 0 else f"FAILED with {status}"
-    write(*([] if at_once else lines), f"   {words_of(command)}: {verdict}, {time.monotonic() - began:.0f} s")
+    say(*([] if at_once else lines), f"   {words_of(command)}: {verdict}, {time.monotonic() - began:.0f} s")
     return status, passed_tests(lines)
 
 
@@ -315,11 +355,6 @@ def table_of(outcomes: Sequence[Outcome], *, seconds: float) -> list[str]:
 def words_of(command: Command) -> str:
     words = " ".join(Path(word).name if word.startswith("/") else word for word in command)
     return textwrap.shorten(words, 160, placeholder=" …")
-
-
-def write(*lines: str) -> None:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ from psycopg import sql
 from orchestration_site.proving.mock_replies import ChatRequest, Reply
 from orchestration_site.tests.sites import Site, run_distributed_site
 
+pytestmark = pytest.mark.long
+
 SECRETS = {
     "OPENAI_API_KEY": "sk-canary-of-the-environment-1f6b",
     "ANTHROPIC_API_KEY": "sk-ant-canary-of-the-environment-82c4",

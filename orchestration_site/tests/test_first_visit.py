@@ -7,7 +7,7 @@ import pytest
 
 from orchestration_site.proving.processes import MANAGE, private_environment
 
-pytestmark = pytest.mark.either_database
+pytestmark = [pytest.mark.either_database, pytest.mark.long]
 
 UNKNOWN = "openai:gpt-4o-mini"
 

@@ -11,7 +11,7 @@ from orchestration_site.environment import BASE_DIR
 from orchestration_site.tests.guides import DOCUMENTS, GUIDES, Step, code_of, steps_of, typed_lines
 from orchestration_site.tests.sites import Site, run_embedded_site
 
-pytestmark = pytest.mark.embedded
+pytestmark = [pytest.mark.embedded, pytest.mark.long]
 
 #: Stands in every document, and is the site of the test.
 ADDRESSES = re.compile(r"http://127\.0\.0\.1:8000|https://your\.site")

@@ -20,7 +20,7 @@ COMMANDS = (
     ["export"],
 )
 
-pytestmark = pytest.mark.either_database
+pytestmark = [pytest.mark.either_database, pytest.mark.long]
 
 
 @pytest.mark.parametrize("url", ["postgres://u:S3cret@127.0.0.1:1/x", ""], ids=["away", "empty"])

@@ -14,6 +14,8 @@ from deployments.tests.live_clients import cookie_of, next_message, open_socket,
 from orchestration_site.tests.sites import Site, run_embedded_site
 from orchestration_site.tests.test_serve import run_serve
 
+pytestmark = pytest.mark.long
+
 SAID = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
 
 

@@ -20,6 +20,7 @@ from orchestration_site.proving.processes import MANAGE, Process, wait_for_url, 
 from orchestration_site.proving.servers import free_port
 from orchestration_site.tests.sites import Site, site_environment
 
+pytestmark = pytest.mark.long
 PASSWORD_LINE = re.compile(r"Sign in as admin:\s+([a-z2-9]{19})\s")
 
 
