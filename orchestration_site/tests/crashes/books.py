@@ -18,6 +18,13 @@ class Books:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._url = env.get("DATABASE_URL", "")
         self._file = Path(env["DATA_DIR"]) / "orchestration.sqlite3"
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def run(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query; none of a change."""
@@ -62,9 +69,11 @@ class Books:
         return [f"{execution['id']}: {complaint}" for complaint in found]
 
     def _in_postgres(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            cursor = connection.execute(sql, values)
-            return [] if cursor.description is None else [tuple(map(_plain, row)) for row in cursor]
+        # One that is kept: a story looks a hundred times a second, and each new one is a new process of the server.
+        if self._connection is None:
+            self._connection = psycopg.connect(self._url, autocommit=True)
+        cursor = self._connection.execute(sql, values)
+        return [] if cursor.description is None else [tuple(map(_plain, row)) for row in cursor]
 
     def _in_sqlite(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self._file, timeout=SQLITE_SECONDS, isolation_level=None)

@@ -1,5 +1,6 @@
 """Equal sites for the sweep: one is built and furnished, the others are copies of it."""
 
+import contextlib
 import itertools
 import secrets
 import shutil
@@ -73,7 +74,8 @@ def _furnish(env: dict[str, str]) -> str:
     finally:
         stand.stop()
     document = '{"format": 1, "name": "Broken", "blocks": "none"}'
-    Books(env).run("UPDATE designs_designversion SET document = %s WHERE design_id = %s", document, broken)
+    with contextlib.closing(Books(env)) as books:
+        books.run("UPDATE designs_designversion SET document = %s WHERE design_id = %s", document, broken)
     return key
 
 

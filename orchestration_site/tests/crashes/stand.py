@@ -22,7 +22,7 @@ from orchestration_site.tests.crashes.books import Books
 from orchestration_site.tests.crashes.plan import Plan, Point
 
 PATIENCE = 60.0
-PAUSE = 0.01
+PAUSE = 0.02
 TOKEN = re.compile(r"\btoken-\w+\b")
 STEP = re.compile(r"This is step (\w+)\.")
 
@@ -209,6 +209,7 @@ class Stand:
     def stop(self) -> None:
         self._processes.stop()
         self._http.close()
+        self.books.close()
 
     def _plan(self, role: str) -> Path:
         return self.folder / f"{role}.plan"
