@@ -9,6 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from access.models import Team
+from deployments.alerts.outbox import write_alerts_of_ended
 from deployments.alerts.signing import make_secret
 from deployments.executions import lifecycle
 from deployments.executions.limits import ExecutionLimits
@@ -106,6 +107,14 @@ def make_ended(deployment: Deployment, *, at: datetime, status: str = "completed
         status=status,
         **values,
     )
+
+
+def make_told(deployment: Deployment, **fields: Any) -> ExecutionLog:
+    """An execution that has failed just now, and whose alerts are written."""
+    values = {"status": "failed", "error_code": "timeout", "error": "It took too long."} | fields
+    execution = make_ended(deployment, at=timezone.now(), **values)
+    write_alerts_of_ended({execution.id: deployment.id})
+    return execution
 
 
 def make_schedule(

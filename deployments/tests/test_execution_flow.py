@@ -4,20 +4,13 @@ Celery's thread is a plain thread here, which hands the hint over as the task do
 """
 
 import asyncio
-import json
-import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 from uuid import UUID
 
 import pytest
 from django.conf import settings
 from django.db import connections
-from structlog.contextvars import get_contextvars
 
 from deployments.executions import lifecycle
 from deployments.executions import worker as worker_module
@@ -29,66 +22,16 @@ from deployments.executions.start import (
     Idempotency,
     IdempotencyConflict,
     Started,
-    start_execution,
 )
 from deployments.executions.worker import Worker
-from deployments.live.feed import follow
-from deployments.live.waiting import wait_for_end
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog, IdempotencyKey
-from deployments.tests.builders import make_deployment, make_version, one_agent_document
-from designs.models import DesignVersion
-from executor.orchestrator import MultiAgentOrchestrator
+from deployments.tests.worker_runs import deploy, eventually, running, start, types_of
 from executor.providers import registry
 from orchestration_site.proving.mock_provider import MockProvider, Reply
-from rest.request_id import _current
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 STALL = Reply(fault="stall")
-
-
-def deploy(model: str = "offline:demo", *, path: str = "greet", **fields: Any) -> Deployment:
-    return make_deployment(path, version=make_version(one_agent_document(model=model)), **fields)
-
-
-def start(deployment: Deployment, *, idempotency: Idempotency | None = None, live_text: bool = False) -> Started:
-    return start_execution(
-        deployment=deployment,
-        version=deployment.version,
-        team_id=deployment.team_id,
-        input_data={"name": "Ada"},
-        trigger_type="api",
-        triggered_by="key:test",
-        idempotency=idempotency,
-        live_text=live_text,
-    )
-
-
-@contextmanager
-def running(worker: Worker, *executions: ExecutionLog) -> Iterator[None]:
-    """The executions run meanwhile, each in a thread; all have ended afterwards."""
-    threads = [threading.Thread(target=worker.run, args=(execution.id, 0)) for execution in executions]
-    for thread in threads:
-        thread.start()
-    yield
-    for thread in threads:
-        thread.join(timeout=30)
-        assert not thread.is_alive()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "It did not happen in 20 seconds."
-        time.sleep(0.02)
-
-
-def types_of(execution: ExecutionLog) -> list[str]:
-    return list(ExecutionEvent.objects.filter(execution=execution).order_by("seq").values_list("type", flat=True))
-
-
-async def collect(execution: ExecutionLog, *, after: int = 0) -> list[dict[str, Any]]:
-    return [json.loads(message.text) async for batch in follow(execution.id, after=after) for message in batch]
 
 
 def test_an_accepted_execution_completes_with_its_trace(worker: Worker, provider: MockProvider) -> None:
@@ -327,59 +270,6 @@ def test_the_price_list_is_imported_by_a_thread_and_not_by_the_loop_that_all_exe
     assert {thread for _, thread in loaded}.isdisjoint({"executions", "MainThread"})
 
 
-def test_every_line_that_is_logged_on_behalf_of_an_execution_names_it(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of what is logged by the engine, which knows no executions, and by the threads that ask the database for it."""
-
-    async def fail(*_: object) -> None:
-        raise RuntimeError("The engine is broken.")
-
-    monkeypatch.setattr(MultiAgentOrchestrator, "call", fail)
-    unreadable = start(deploy(path="unreadable")).execution
-    DesignVersion.objects.filter(id=unreadable.version_id).update(document={"format": 1, "blocks": "none"})
-    with asked_by("asked-42"):
-        first = start(deploy(path="one")).execution
-    executions = [first, start(deploy(path="two")).execution, unreadable]
-    lines = Lines()
-    for name in ("executor", "deployments"):
-        logging.getLogger(name).addHandler(lines)
-    try:
-        with running(worker, *executions):
-            pass
-    finally:
-        for name in ("executor", "deployments"):
-            logging.getLogger(name).removeHandler(lines)
-    assert {("executor.block_execution", str(execution.id)) for execution in executions[:2]} <= lines.seen
-    assert ("deployments.executions.worker", str(unreadable.id)) in lines.seen
-    assert None not in {execution_id for _, execution_id in lines.seen}
-    assert {named for named in lines.requests if named[1] is not None} == {(str(first.id), "asked-42")}
-
-
-class Lines(logging.Handler):
-    """The logger and the execution of each line."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: set[tuple[str, str | None]] = set()
-        self.requests: set[tuple[str | None, str | None]] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        named = get_contextvars()
-        self.seen.add((record.name, named.get("execution_id")))
-        self.requests.add((named.get("execution_id"), named.get("request_id")))
-
-
-@contextmanager
-def asked_by(request_id: str) -> Iterator[None]:
-    """As within the request of that id."""
-    token = _current.set(request_id)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-
-
 def test_a_result_that_cannot_be_stored_fails_the_execution(worker: Worker, provider: MockProvider) -> None:
     """The row of another result is in its way, as bad data would be."""
     execution = start(deploy("mock:any")).execution
@@ -409,59 +299,3 @@ def test_a_drain_that_meets_an_execution_being_read_ends(worker: Worker, monkeyp
         drained.set()
     execution.refresh_from_db()
     assert execution.status == "queued"
-
-
-async def test_a_waiting_caller_is_woken_by_the_end(worker: Worker, provider: MockProvider) -> None:
-    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy, "mock:latency-100"))).execution
-    waiting = asyncio.create_task(wait_for_end(execution.id, seconds=20))
-    await asyncio.to_thread(worker.run, execution.id, 0)
-    assert await waiting
-    assert await wait_for_end(execution.id, seconds=0)
-
-
-async def test_a_caller_that_listens_first_misses_no_end_however_quick(worker: Worker, provider: MockProvider) -> None:
-    deployment = await asyncio.to_thread(deploy, "mock:any")
-    execution = (await asyncio.to_thread(start, deployment)).execution
-    runs: list[threading.Thread] = []
-
-    def begin() -> None:
-        runs.append(threading.Thread(target=worker.run, args=(execution.id, 0)))
-        runs[0].start()
-
-    assert await wait_for_end(execution.id, seconds=20, begin=begin)
-    await asyncio.to_thread(runs[0].join)
-    await asyncio.to_thread(execution.refresh_from_db)
-    assert execution.status == "completed"
-
-
-async def test_waiting_too_long_is_no_error() -> None:
-    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy))).execution
-    assert not await wait_for_end(execution.id, seconds=0.05)
-
-
-async def test_events_are_followed_live_and_replayed_alike(worker: Worker, provider: MockProvider) -> None:
-    provider.base_reply = Reply(latency=0.1)
-    execution = (await asyncio.to_thread(start, await asyncio.to_thread(deploy, "mock:any"))).execution
-    live = asyncio.create_task(collect(execution))
-    await asyncio.to_thread(worker.run, execution.id, 0)
-    seen = await live
-    assert [message["seq"] for message in seen] == list(range(1, 8))
-    assert seen == await collect(execution)
-    assert [message["seq"] for message in await collect(execution, after=4)] == [5, 6, 7]
-    assert await collect(execution, after=7) == []
-    assert set(seen[0]) == {"seq", "type", "block_id", "agent", "payload", "at"}
-
-
-async def test_the_models_text_is_shown_while_it_is_written(worker: Worker, provider: MockProvider) -> None:
-    provider.script = lambda request: Reply(text="one two three four five six", piece_delay=0.1)
-    deployment = await asyncio.to_thread(deploy, "mock:any")
-    execution = (await asyncio.to_thread(start, deployment, live_text=True)).execution
-    live = asyncio.create_task(collect(execution))
-    await asyncio.to_thread(worker.run, execution.id, 0)
-    deltas = [message for message in await live if message["type"] == "delta"]
-    assert len(deltas) > 1
-    shown = ""
-    for delta in deltas:
-        assert delta["offset"] <= len(shown)
-        shown = shown[: delta["offset"]] + delta["text"]
-    assert shown == "one two three four five six"

@@ -20,7 +20,7 @@ from deployments.executions.worker import Worker
 from deployments.models import ExecutionLog, WorkerProcess
 from deployments.tests.builders import make_queued
 from deployments.tests.site_api import SiteApi
-from deployments.tests.test_execution_flow import deploy, eventually, running, start
+from deployments.tests.worker_runs import deploy, eventually, running, start
 from orchestration_site.proving.mock_provider import MockProvider
 from orchestration_site.proving.servers import QUEUE
 

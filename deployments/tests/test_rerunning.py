@@ -2,30 +2,25 @@
 
 import threading
 import time
-import tracemalloc
-from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.deploying import undeploy
 from deployments.executions.admission import ConcurrencyLimitReached
-from deployments.executions.journal import event_row, read_recorded
+from deployments.executions.journal import read_recorded
 from deployments.executions.rerunning import RerunRefused, rerun_execution
 from deployments.executions.reused import ParentGone, Rerun
 from deployments.executions.start import Idempotency, IdempotencyConflict, start_execution
 from deployments.executions.worker import Worker
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
-from deployments.tests.builders import chain_document, make_deployment, make_version
+from deployments.tests.builders import chain_document, make_deployment, make_ended, make_version
 from designs.models import DesignVersion
 from executor.errors import CannotRerun, InvalidInput
-from executor.events import Event, EventType
+from executor.events import Event
 from executor.json_types import JsonObject
 from executor.reuse import Reuse
 from orchestration_site.proving.mock_provider import MockProvider, Reply
@@ -313,7 +308,7 @@ class TestRefusals:
         assert run(worker, rerun(parent, "start")).status == "completed"
 
     def test_a_version_that_cannot_be_read_any_more_is_refused(self) -> None:
-        parent = make_ended(1, size=1)
+        parent = make_ended(make_deployment(version=make_version(ABC)), at=timezone.now(), status="failed")
         parent.version.document = {"format": 1, "name": "Broken", "blocks": "none"}
         parent.version.save()
         with pytest.raises(RerunRefused, match="cannot be read"):
@@ -359,76 +354,3 @@ def test_one_idempotency_key_is_one_rerun(worker: Worker, provider: MockProvider
             by="key:crm",
             idempotency=Idempotency("key:1", "retry-7", "b" * 64),
         )
-
-
-def make_ended(blocks: int, *, size: int) -> ExecutionLog:
-    """An ended execution of so many blocks, each with four events, of which one holds `size` characters."""
-    deployment = make_deployment("large", version=make_version(large_document(blocks)))
-    now = timezone.now()
-    execution = ExecutionLog.objects.create(
-        team=deployment.team,
-        deployment=deployment,
-        design=deployment.design,
-        version=deployment.version,
-        trigger_type="api",
-        status="failed",
-        created_at=now,
-        completed_at=now + timedelta(seconds=1),
-        seq=4 * blocks,
-    )
-    answer: JsonObject = {
-        "prompt": "x" * size,
-        "output": "y",
-        "model": "mock:a",
-        "usage": {"input_tokens": 1, "output_tokens": 1, "estimated": False},
-        "cost": None,
-        "duration_ms": 1,
-        "tries": 1,
-        "error": None,
-        "repair": 0,
-    }
-    done: JsonObject = {"status": "completed", "output": "y", "stopped_reason": "done", "agent_outputs": {}}
-    lines: list[tuple[EventType, JsonObject]] = [
-        ("block.started", {}),
-        ("agent.started", {}),
-        ("agent.completed", answer),
-        ("block.completed", done),
-    ]
-    for number in range(blocks):
-        rows = []
-        for place, (event_type, payload) in enumerate(lines):
-            key = f"b{number}/turn/0/worker" if event_type.startswith("agent.") else None
-            event = Event(event_type, now, f"b{number}", None, key, payload)
-            rows.append(event_row(execution.id, 4 * number + place + 1, event))
-        ExecutionEvent.objects.bulk_create(rows)
-    return execution
-
-
-def large_document(blocks: int) -> JsonObject:
-    agents: list[Any] = [{"id": "worker", "name": "Worker", "model": "mock:a"}]
-    made: list[Any] = [
-        {"id": f"b{number}", "type": "sequential", "data": {"label": f"B{number}", "agents": agents}}
-        for number in range(blocks)
-    ]
-    return {"format": 1, "name": "Large", "blocks": made, "connections": []}
-
-
-def test_two_thousand_blocks_are_copied_in_few_statements() -> None:
-    blocks = 2_000
-    parent = make_ended(blocks, size=10)
-    with CaptureQueriesContext(connection) as queries:
-        again = rerun(parent, "b0")
-    assert ExecutionEvent.objects.filter(execution=again).count() == again.seq == 4 * (blocks - 1) + 1
-    statements = Counter(query["sql"].split()[0] for query in queries)
-    assert sum(statements.values()) < 4 * blocks / 80, statements
-
-
-def test_a_large_journal_is_never_in_memory_whole() -> None:
-    blocks, size = 800, 10_000
-    parent = make_ended(blocks, size=size)
-    rerun(parent, "b0")  # what is loaded once, the version's document above all, is not counted below
-    tracemalloc.start()
-    rerun(parent, "b0")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < blocks * size / 2, peak

@@ -184,7 +184,7 @@ LANES = (
         ),
         parallel=2,
     ),
-    Lane("engine", 60, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),)),
+    Lane("engine", 60, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),), aside=True),
     Lane(
         "api-embedded",
         140,

@@ -36,6 +36,15 @@ def test_it_says_which_database_and_what_to_do(url: str, tmp_path: Path) -> None
         assert "S3cret" not in told, words
 
 
+def test_what_makes_the_tables_says_so_too(tmp_path: Path) -> None:
+    env = private_environment(tmp_path, DATABASE_URL="postgres://u:S3cret@127.0.0.1:1/x")
+    setup = start(["setup"], env)
+    out, told = setup.communicate(timeout=60)
+    assert (setup.returncode, out) == (1, "")
+    assert "PostgreSQL x at 127.0.0.1 cannot be used" in told
+    assert "Traceback" not in told
+
+
 def start(words: list[str], env: dict[str, str]) -> "subprocess.Popen[str]":
     """All at once: each takes a second."""
     command = [*MANAGE, *words]

@@ -3,12 +3,12 @@
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
+from access.database_command import DatabaseCommand
 from orchestration_site.first_visit import apply_migrations, make_first_visit
 
 
-class Command(BaseCommand):
+class Command(DatabaseCommand):
     help = "Brings the database up to date; the first time also makes the user admin and deploys the samples."
     requires_system_checks = []
 
