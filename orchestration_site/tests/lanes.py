@@ -154,8 +154,18 @@ RULES = tuple(
 )
 ON_RABBITMQ = "orchestration_site/proving/tests/test_rabbitmq.py"
 OF_UPGRADES = "orchestration_site/proving/tests/test_upgrade.py"
-#: In lanes of their own.
-NOT_HERE = (f"--ignore={ON_RABBITMQ}", f"--ignore={OF_UPGRADES}")
+#: What kills processes, the longest first: they begin at once, and to look through all other tests takes long, too.
+DURABLE = (
+    "orchestration_site/proving/tests/test_workers.py",
+    "orchestration_site/proving/tests/test_embedded.py",
+    "orchestration_site/tests/crashes/test_crash_points.py",
+    "orchestration_site/proving/tests/test_servers.py",
+    "orchestration_site/proving/tests/test_command.py",
+    "deployments/tests/test_site_stopped.py",
+    "deployments/tests/test_viewers.py",
+    "orchestration_site/proving/tests/test_schedules.py",
+    "deployments/tests/test_database_lost.py",
+)
 #: What touches no database runs once.
 ON_SQLITE = "not distributed and not durability and not browser"
 ON_POSTGRES = "not embedded and not either_database and not durability and not browser and not without_database"
@@ -199,7 +209,7 @@ LANES = (
     Lane(
         "durability",
         330,
-        (run_pytest(*AS_NAMED, "-m", "durability", *NOT_HERE, *NO_RULES, *reversed(APPS)),),
+        (run_pytest(*AS_NAMED, "-m", "durability", *DURABLE),),
         servers=killed_servers,
         aside=True,
     ),

@@ -1,15 +1,18 @@
 """Lanes of `make test`: which run beside each other, and what is told of them."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
+from orchestration_site.environment import BASE_DIR
 from orchestration_site.tests import lanes
-from orchestration_site.tests.lanes import Command, Lane, run_lanes
+from orchestration_site.tests.lanes import APPS, DURABLE, OF_UPGRADES, ON_RABBITMQ, Command, Lane, run_lanes
 
 pytestmark = pytest.mark.without_database
 
+MARK = re.compile(r"^(pytestmark = \[?|@|.*, )pytest\.mark\.durability", re.MULTILINE)
 #: Makes the first file, and waits for the second.
 MEET = """
 import pathlib, sys, time
@@ -62,3 +65,9 @@ def test_what_starts_while_it_is_interrupted_is_ended_at_once(monkeypatch: pytes
     [outcome] = run_lanes([Lane("slow", 600, (python("import time; time.sleep(600)"),))])
     assert outcome.result.startswith("FAILED")
     assert outcome.seconds < 60
+
+
+def test_no_file_that_kills_processes_is_left_out() -> None:
+    tests = [path for app in APPS for path in (BASE_DIR / app).rglob("test_*.py")]
+    killing = {str(path.relative_to(BASE_DIR)) for path in tests if MARK.search(path.read_text())}
+    assert killing == {*DURABLE, ON_RABBITMQ, OF_UPGRADES}
