@@ -85,14 +85,17 @@ def test_a_command_beside_the_units_has_their_settings_and_secrets(tmp_path: Pat
     (secrets / "database_url").write_text("")
     (secrets / "openai_api_key").write_text("sk-from a file\n")
     (secrets / "secret_key.old").write_text("of before")
-    (tmp_path / "orchestration/environment").write_text("# Ours.\nLOG_LEVEL=ERROR\n\nSITE_URL=https://a.example")
-    seen = "import os; print([os.environ[name] for name in ('SECRET_KEY', 'OPENAI_API_KEY', 'LOG_LEVEL', 'SITE_URL')])"
+    written = "# Ours.\nLOG_LEVEL=ERROR\n\n; Of before.\n NOTE=\"It's 1\"\nSITE_URL='https://a.example'"
+    (tmp_path / "orchestration/environment").write_text(written)
+    names = ("SECRET_KEY", "OPENAI_API_KEY", "LOG_LEVEL", "NOTE", "SITE_URL", "HOME")
+    seen = f"import os; print([os.environ[name] for name in {names}])"
     command = ["/bin/sh", str(tmp_path / "manage"), "shell", "-v0", "-c", seen]
     env = private_environment(tmp_path) | {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)  # noqa: S603 - our own words
-    expected = [(secrets / "secret_key").read_text().strip(), "sk-from a file", "ERROR", "https://a.example"]
-    assert done.stdout.strip() == str(expected)
-    assert (tmp_path / "var/orchestration").is_dir()
+    home = tmp_path / "var/orchestration"
+    expected = [(secrets / "secret_key").read_text().strip(), "sk-from a file", "ERROR", "It's 1"]
+    assert done.stdout.strip() == str([*expected, "https://a.example", str(home)])
+    assert home.is_dir()
 
 
 def test_every_unit_is_held_as_tightly_as_the_others() -> None:
