@@ -47,8 +47,9 @@ RELEASE_SECONDS = 5.0
 SEAL_SECONDS = 600.0
 #: How often it is looked for what is too old to be kept.
 FORGET_SECONDS = 3_600
-#: How often a worker does something for retention, and how often it looks whether there is anything to do.
-RETAIN_SECONDS, RETAINED_SECONDS = 10.0, 60.0
+#: How often a worker does something for retention, and how often it looks whether there is anything to do: each time a
+#: few queries for each deployment that keeps anything for a time only.
+RETAIN_SECONDS, RETAINED_SECONDS = 10.0, 300.0
 MAX_PUT_OFF = 1_000
 MEGABYTE = 1_000_000
 #: So often a worker takes up an execution whose design it cannot read, while a newer one may be about to be started.
