@@ -13,13 +13,23 @@ from orchestration_site.tests.lanes import APPS, DURABLE, OF_UPGRADES, ON_RABBIT
 pytestmark = pytest.mark.without_database
 
 MARK = re.compile(r"^(pytestmark = \[?|@|.*, )pytest\.mark\.durability", re.MULTILINE)
-#: Makes the first file, and waits for the second.
-MEET = """
+#: Speaks, waits for the other to have spoken, and speaks again.
+ASIDE = """
 import pathlib, sys, time
+print("Before.", flush=True)
 pathlib.Path(sys.argv[1]).touch()
 while not pathlib.Path(sys.argv[2]).exists():
     time.sleep(0.01)
-print("They met.")
+print("After.")
+"""
+#: Waits for that, and speaks in between.
+HERE = """
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.01)
+print("Meanwhile.", flush=True)
+time.sleep(0.2)
+pathlib.Path(sys.argv[2]).touch()
 """
 
 
@@ -30,20 +40,21 @@ def python(code: str, *words: object) -> Command:
 def test_what_runs_aside_runs_beside_the_others_and_speaks_when_it_has_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here, aside = tmp_path / "here", tmp_path / "aside"
+    files = tmp_path / "begun", tmp_path / "met"
     both = [
-        Lane("beside", 30, (python(MEET, aside, here),), aside=True),
-        Lane("first", 30, (python(MEET, here, aside),)),
+        Lane("beside", 30, (python(ASIDE, *files),), aside=True),
+        Lane("first", 30, (python(HERE, *files),)),
         Lane("last", 30, (python("raise SystemExit('It broke.')"),)),
     ]
     outcomes = run_lanes(both)
     assert [outcome.lane for outcome in outcomes] == both
     assert [outcome.result.split(":")[0] for outcome in outcomes] == ["passed", "passed", "FAILED"]
     said = [line for line in capsys.readouterr().out.splitlines() if line and "python" not in line]
-    headings = ["── beside (budget 30 s)", "── first (budget 30 s)", "── last (budget 30 s)"]
-    assert sorted(said) == sorted(
-        ["── beside runs aside from now on", *headings, "They met.", "They met.", "It broke."]
-    )
+    at = said.index("── beside (budget 30 s)")
+    assert said[at : at + 3] == ["── beside (budget 30 s)", "Before.", "After."], "not mixed with what another says"
+    others = said[:at] + said[at + 3 :]
+    others.remove("── beside runs aside from now on")
+    assert others == ["── first (budget 30 s)", "Meanwhile.", "── last (budget 30 s)", "It broke."]
 
 
 def test_alone_it_speaks_at_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +73,7 @@ def test_what_starts_while_it_is_interrupted_is_ended_at_once(monkeypatch: pytes
             return len(asked) > 1
 
     monkeypatch.setattr(lanes, "INTERRUPTED", Interrupted())
-    [outcome] = run_lanes([Lane("slow", 600, (python("import time; time.sleep(600)"),))])
+    [outcome] = run_lanes([Lane("slow", 30, (python("import time; time.sleep(600)"),))])
     assert outcome.result.startswith("FAILED")
     assert outcome.seconds < 60
 
