@@ -43,7 +43,7 @@ AS_EITHER_IS_FREE = ("-n", "2", "--dist", "worksteal")
 #: By itself xdist ends with the files of the fewest tests, and these are the longest: one core would wait.
 AS_NAMED = (*TWO_AT_ONCE, "--no-loadscope-reorder")
 #: A lane that takes so many times its budget hangs, and is ended.
-PATIENCE = 4
+PATIENCE = 3
 SECONDS_TO_CLEAN_UP = 30
 CLOSING_LINE = re.compile(r"=* ?((?:\d+ \w+(?:, )?)+ in [\d.]+s.*?) ?=*$")
 PASSED = re.compile(r"(\d+) passed")
@@ -194,35 +194,35 @@ LANES = (
         ),
         parallel=2,
     ),
-    Lane("engine", 60, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),), aside=True),
+    Lane("engine", 90, (run_pytest(*TWO_AT_ONCE, "executor", "bench"),), aside=True),
     Lane(
         "api-embedded",
-        140,
+        440,
         (run_pytest(*AS_NAMED, *ON_DATABASE, "-m", ON_SQLITE, *NO_RULES, *APPS),),
     ),
     Lane(
         "api-distributed",
-        140,
+        270,
         (run_pytest(*AS_NAMED, *ON_DATABASE, "-m", ON_POSTGRES, *NO_RULES, *APPS),),
         servers=distributed_servers,
     ),
     Lane(
         "durability",
-        330,
+        560,
         (run_pytest(*AS_NAMED, "-m", "durability", *DURABLE),),
         servers=killed_servers,
         aside=True,
     ),
     Lane(
         "durability-rabbitmq",
-        100,
+        120,
         (run_pytest("-m", "durability", ON_RABBITMQ),),
         servers=killed_rabbitmq,
         aside=True,
     ),
     Lane("upgrade", 60, (run_pytest("-m", "durability", OF_UPGRADES),), servers=previous_release, aside=True),
     Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
-    Lane("security", 60, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),), aside=True),
+    Lane("security", 90, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),), aside=True),
     Lane("advisories-python", 60, (PIP_AUDIT,), servers=advisories_of_python),
     Lane(
         "advisories-npm",
