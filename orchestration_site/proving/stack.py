@@ -61,6 +61,7 @@ class Stack(ABC):
         self.env = env
         #: What is started from now on is started from there.
         self.installation = of
+        self._key: str | None = None
         self.workers: list[Process] = []
         self.beats: list[Process] = []
         self._servers = servers
@@ -118,9 +119,11 @@ class Stack(ABC):
         self.beats.clear()
 
     def make_key(self) -> str:
-        """A new API key that may do everything."""
-        words = ("create_key", "proving", *(f"--scope={scope}" for scope in SCOPES))
-        return run_manage(self.env, *words, of=self.installation).strip()
+        """An API key that may do everything: one, whatever is tried on this system."""
+        if self._key is None:
+            words = ("create_key", "proving", *(f"--scope={scope}" for scope in SCOPES))
+            self._key = run_manage(self.env, *words, of=self.installation).strip()
+        return self._key
 
     @property
     def target(self) -> str:
