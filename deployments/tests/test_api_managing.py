@@ -137,7 +137,7 @@ class TestManagingDeployments:
         assert api.http.get(f"{url}/logs/{execution_id}").status_code == 200
 
     def test_undeploying_lets_running_executions_finish_and_cancels_queued_ones(self, api: SiteApi) -> None:
-        deployed = api.deploy("openai:latency-1500", limits={"max_concurrent": 1})
+        deployed = api.deploy("openai:latency-4000", limits={"max_concurrent": 1})
         with api.http.stream("POST", deployed.path, json={"text": "a"}, headers={"Accept": "text/event-stream"}) as run:
             lines = run.iter_lines()
             assert any(line == "event: agent.started" for line in lines)

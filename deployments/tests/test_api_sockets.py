@@ -65,7 +65,7 @@ class TestStream:
         with open_socket(api.site, path_of(execution_id), authorization=key_of(api)) as socket:
             assert all_messages(socket)[0] == shown
 
-    @pytest.mark.parametrize("model", ["openai:latency-300+pieces-80", "openai:latency-300+pieces-1"])
+    @pytest.mark.parametrize("model", ["openai:latency-1500+pieces-80", "openai:latency-1500+pieces-1"])
     def test_what_happens_is_shown_live_the_text_before_the_event_that_ends_it(self, api: SiteApi, model: str) -> None:
         with open_socket(api.site, path_of(run_two_agents(api, model)), authorization=key_of(api)) as socket:
             messages, code = all_messages(socket)

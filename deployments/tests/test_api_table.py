@@ -24,7 +24,7 @@ class TestCalling:
         assert "Retry-After" not in answer.headers
 
     def test_the_wait_over_is_a_202_and_the_run_goes_on(self, api: SiteApi) -> None:
-        answer = api.deploy("openai:latency-2500").call(Prefer="wait=1")
+        answer = api.deploy("openai:latency-5000").call(Prefer="wait=1")
         assert answer.status_code == 202
         body = answer.json()
         assert list(body) == ["execution_id", "status", "url"]

@@ -131,7 +131,7 @@ def test_a_draining_worker_gives_back_what_it_runs(worker: Worker, provider: Moc
 def test_a_draining_worker_lets_what_it_runs_end_in_time(worker: Worker, provider: MockProvider) -> None:
     execution = start(deploy("mock:latency-300")).execution
     with running(worker, execution):
-        eventually(lambda: provider.counters.in_flight == 1)
+        eventually(lambda: provider.counters.requests == 1)
         worker.drain(20)
     execution.refresh_from_db()
     assert (execution.status, execution.attempt) == ("completed", 1)
