@@ -4,6 +4,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -172,15 +173,21 @@ def endings(watching: Watching) -> dict[str, Ending]:
     with ExitStack() as stack:
         streams = {name: [*open_all(stack, watching, case.headers)] for name, case in cases.items()}
         time.sleep(CHECK_SECONDS * 3)  # they are looked at, and let be
+        reading = stack.enter_context(ThreadPoolExecutor(len(streams)))
+        ends = {name: reading.submit(read_to_the_end, *each) for name, each in streams.items()}
         changed_at = {}
         for name, case in cases.items():
             changed_at[name] = time.monotonic()
             case.change()
-        endings = {}
-        for name, (execution, deployments, lines) in streams.items():
-            codes = all_messages(execution)[1], all_messages(deployments)[1]
-            endings[name] = Ending(codes, list(lines)[-2:], time.monotonic() - changed_at[name])
-        return endings
+        found = {name: end.result() for name, end in ends.items()}
+        return {name: Ending(codes, last, at - changed_at[name]) for name, (codes, last, at) in found.items()}
+
+
+def read_to_the_end(execution: Any, deployments: Any, lines: Iterator[str]) -> tuple[Any, list[str], float]:
+    """The codes of the two sockets, the last lines of the event stream, and when the last of them had ended."""
+    codes = all_messages(execution)[1], all_messages(deployments)[1]
+    last_lines = list(lines)[-2:]
+    return codes, last_lines, time.monotonic()
 
 
 def open_all(stack: ExitStack, watching: Watching, headers: dict[str, Any]) -> Iterator[Any]:
