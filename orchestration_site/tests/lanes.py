@@ -222,7 +222,7 @@ LANES = (
     ),
     Lane("upgrade", 60, (run_pytest("-m", "durability", OF_UPGRADES),), servers=previous_release, aside=True),
     Lane("browser", 150, (run_pytest(*AS_EITHER_IS_FREE, "-m", "browser", *NO_RULES, *APPS),), servers=browser_found),
-    Lane("security", 90, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),), aside=True),
+    Lane("security", 90, ((sys.executable, "-m", "orchestration_site.tests.fuzz"),)),
     Lane("advisories-python", 60, (PIP_AUDIT,), servers=advisories_of_python),
     Lane(
         "advisories-npm",

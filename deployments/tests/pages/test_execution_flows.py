@@ -134,7 +134,7 @@ def test_a_models_markup_is_never_more_than_text(visitor: Visitor, api: SiteApi,
 
 
 def test_a_running_executions_page_moves_on_by_itself(visitor: Visitor, api: SiteApi) -> None:
-    deployed = deploy_chain(api, SLOW, SLOW)
+    deployed = deploy_chain(api, "openai:latency-5000", "openai:latency-100")  # time for both pages to open
     started = deployed.call({"text": "Watch me"}, Prefer="respond-async").json()["execution_id"]
     history = visitor.new_tab()
     history.goto(f"{visitor.site.base_url}/executions?deployment={deployed.id}")
