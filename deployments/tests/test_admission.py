@@ -19,29 +19,17 @@ from deployments.executions.admission import (
     LimitReached,
     RateLimitReached,
 )
-from deployments.executions.start import Idempotency, Started, start_execution
+from deployments.executions.start import Idempotency
 from deployments.keys import make_key
 from deployments.limits import CallingKey, InvalidLimits, KeyLimits
 from deployments.models import ApiKey, DailyUse, Deployment, ExecutionLog, RateWindow
 from deployments.scheduling.firing import fire_due
 from deployments.tests.builders import make_deployment, make_schedule
+from deployments.tests.worker_runs import start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ONCE = Idempotency(principal="key:1", key="order-7", body_hash="a" * 64)
-
-
-def start(deployment: Deployment, *, key: CallingKey | None = None, idempotency: Idempotency | None = None) -> Started:
-    return start_execution(
-        deployment=deployment,
-        version=deployment.version,
-        team_id=deployment.team_id,
-        input_data={"name": "Ada"},
-        trigger_type="api",
-        triggered_by="key:test",
-        key=key,
-        idempotency=idempotency,
-    )
 
 
 def key_with(**limits: Any) -> CallingKey:

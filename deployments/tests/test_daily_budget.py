@@ -1,8 +1,6 @@
 """Daily budgets of deployments and keys, through a worker and over HTTP: what is reserved, settled and given back."""
 
 import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,12 +14,13 @@ from deployments.days import day_of
 from deployments.executions import daily_use
 from deployments.executions import run as run_module
 from deployments.executions.daily_use import Charged, ChargeLost, Owner, settle_ended
-from deployments.executions.start import start_execution
 from deployments.executions.worker import Worker
 from deployments.keys import make_key
 from deployments.limits import CallingKey, KeyLimits
 from deployments.models import ApiKey, DailyCharge, DailyUse, Deployment, ExecutionEvent, ExecutionLog
+from deployments.tests import worker_runs
 from deployments.tests.builders import make_deployment, make_queued, make_version
+from deployments.tests.worker_runs import eventually
 from designs.models import ProviderAccount
 from executor.budget import Amount
 from executor.errors import CeilingReached
@@ -55,15 +54,7 @@ def deploy(agents: int = 1, *, path: str = "work", model: str = "mock:usage-30-2
 
 
 def start(deployment: Deployment, *, key: CallingKey | None = None) -> ExecutionLog:
-    return start_execution(
-        deployment=deployment,
-        version=deployment.version,
-        team_id=deployment.team_id,
-        input_data={"name": "Ada"},
-        trigger_type="api",
-        triggered_by="key:test",
-        key=key,
-    ).execution
+    return worker_runs.start(deployment, key=key).execution
 
 
 def run(worker: Worker, *executions: ExecutionLog) -> None:
@@ -76,13 +67,6 @@ def run(worker: Worker, *executions: ExecutionLog) -> None:
         assert not thread.is_alive()
     for execution in executions:
         execution.refresh_from_db()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "It did not happen in 20 seconds."
-        time.sleep(0.02)
 
 
 def key_with(**limits: Any) -> CallingKey:

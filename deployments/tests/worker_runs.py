@@ -8,6 +8,7 @@ from typing import Any
 
 from deployments.executions.start import Idempotency, Started, start_execution
 from deployments.executions.worker import Worker
+from deployments.limits import CallingKey
 from deployments.models import Deployment, ExecutionEvent, ExecutionLog
 from deployments.tests.builders import make_deployment, make_version, one_agent_document
 
@@ -16,7 +17,13 @@ def deploy(model: str = "offline:demo", *, path: str = "greet", **fields: Any) -
     return make_deployment(path, version=make_version(one_agent_document(model=model)), **fields)
 
 
-def start(deployment: Deployment, *, idempotency: Idempotency | None = None, live_text: bool = False) -> Started:
+def start(
+    deployment: Deployment,
+    *,
+    key: CallingKey | None = None,
+    idempotency: Idempotency | None = None,
+    live_text: bool = False,
+) -> Started:
     return start_execution(
         deployment=deployment,
         version=deployment.version,
@@ -24,6 +31,7 @@ def start(deployment: Deployment, *, idempotency: Idempotency | None = None, liv
         input_data={"name": "Ada"},
         trigger_type="api",
         triggered_by="key:test",
+        key=key,
         idempotency=idempotency,
         live_text=live_text,
     )
